@@ -1,0 +1,1 @@
+"""The registry: schema, database, workspace folder and audit trail."""

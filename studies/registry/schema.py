@@ -1,0 +1,329 @@
+"""The registry's tables.
+
+One study holds sites, devices and subjects; a subject has visits; a visit has readings and scans; a scan has photos
+and, for each run, predictions. Every row that came from a file says from which ingest batch, file and row. Times of
+the registry itself are UTC without offset; times of measurements are local times as the source gave them.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+VIEWS = ("front", "back", "left", "right")
+CONSENTS = ("photos", "silhouettes", "none")
+SEXES = ("F", "M")
+ROLES = ("viewer", "analyst", "admin")
+CHECKPOINT_KINDS = ("estimator", "avatar", "segmenter")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, str: String}  # noqa: RUF012
+
+
+class FromSource:
+    """Where a row came from: the batch, the file (index into the batch's `sources`) and the row in it."""
+
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("ingest_batch.id"))
+    source_file: Mapped[int | None]
+    source_row: Mapped[int | None]
+
+
+class User(Base):
+    __tablename__ = "user"
+    __table_args__ = (_one_of("role", ROLES),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    display_name: Mapped[str | None]
+    role: Mapped[str] = mapped_column(default="viewer")
+    password_hash: Mapped[str | None]
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+
+
+class Study(Base):
+    __tablename__ = "study"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    created_at: Mapped[datetime]
+
+    plans: Mapped[list[AnalysisPlan]] = relationship(order_by="AnalysisPlan.version", back_populates="study")
+
+
+class Site(Base):
+    __tablename__ = "site"
+    __table_args__ = (UniqueConstraint("study_id", "code"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    code: Mapped[str]
+
+
+class Subject(FromSource, Base):
+    __tablename__ = "subject"
+    __table_args__ = (UniqueConstraint("study_id", "code"), _one_of("sex", SEXES), _one_of("consent", CONSENTS))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    code: Mapped[str]
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
+    sex: Mapped[str | None]
+    age: Mapped[float | None]
+    birth_date: Mapped[date | None]
+    enrolled_on: Mapped[date | None]
+    ethnicity: Mapped[str | None]
+    consent: Mapped[str] = mapped_column(default="none", server_default="none")
+    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    flags: Mapped[str | None]
+
+
+class Visit(Base):
+    __tablename__ = "visit"
+    __table_args__ = (UniqueConstraint("subject_id", "label"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject_id: Mapped[int] = mapped_column(ForeignKey("subject.id"))
+    label: Mapped[str]
+    sequence: Mapped[int | None]
+
+
+class Device(Base):
+    """A device of a study. The empty code stands for "not stated"."""
+
+    __tablename__ = "device"
+    __table_args__ = (UniqueConstraint("study_id", "code"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    code: Mapped[str]
+
+
+class Scan(FromSource, Base):
+    __tablename__ = "scan"
+    __table_args__ = (UniqueConstraint("visit_id", "code"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
+    code: Mapped[str]
+    captured_at: Mapped[datetime | None]
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    flags: Mapped[str | None]
+
+    photos: Mapped[list[Photo]] = relationship(back_populates="scan", order_by="Photo.view")
+
+
+class Photo(Base):
+    """One image of a scan. `sha256` is that of the stored file, whose metadata have been removed."""
+
+    __tablename__ = "photo"
+    __table_args__ = (UniqueConstraint("scan_id", "view"), _one_of("view", VIEWS))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scan_id: Mapped[int] = mapped_column(ForeignKey("scan.id"))
+    view: Mapped[str]
+    sha256: Mapped[str] = mapped_column(index=True)
+    media_type: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+    deleted_at: Mapped[datetime | None]
+
+    scan: Mapped[Scan] = relationship(back_populates="photos")
+
+
+class Reading(FromSource, Base):
+    """One value that came in, in the canonical unit of its measurand.
+
+    `reported_value` and `reported_unit` are kept where the source used another unit. A value that replaces another
+    does so through one audited change, which holds the old value.
+    """
+
+    __tablename__ = "reading"
+    __table_args__ = (UniqueConstraint("visit_id", "measurand", "method", "device_id", "replicate", name="uq_reading"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
+    measurand: Mapped[str]
+    method: Mapped[str]
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    replicate: Mapped[int]
+    value: Mapped[float]
+    unit: Mapped[str]
+    measured_at: Mapped[datetime | None]
+    reported_value: Mapped[float | None]
+    reported_unit: Mapped[str | None]
+    flags: Mapped[str | None]
+
+
+class Checkpoint(Base):
+    __tablename__ = "checkpoint"
+    __table_args__ = (UniqueConstraint("name", "version"), _one_of("kind", CHECKPOINT_KINDS))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    version: Mapped[int]
+    sha256: Mapped[str]
+    location: Mapped[str]
+    card: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class CheckpointAlias(Base):
+    __tablename__ = "checkpoint_alias"
+    __table_args__ = (UniqueConstraint("kind", "alias"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    alias: Mapped[str]
+    checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoint.id"))
+
+
+class Run(Base):
+    """A set of checkpoints applied to a study's scans."""
+
+    __tablename__ = "run"
+    __table_args__ = (UniqueConstraint("study_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    number: Mapped[int]
+    status: Mapped[str]
+    software: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    checkpoints: Mapped[list[Checkpoint]] = relationship(secondary="run_checkpoint")
+
+
+class RunCheckpoint(Base):
+    __tablename__ = "run_checkpoint"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoint.id"), primary_key=True)
+
+
+class Prediction(Base):
+    """One value that a run made of a scan; `value` is null, with a `reason`, where the scan was indeterminate."""
+
+    __tablename__ = "prediction"
+    __table_args__ = (UniqueConstraint("run_id", "scan_id", "measurand"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    scan_id: Mapped[int] = mapped_column(ForeignKey("scan.id"))
+    measurand: Mapped[str]
+    value: Mapped[float | None]
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+    unit: Mapped[str]
+    reason: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class IngestBatch(Base):
+    __tablename__ = "ingest_batch"
+    __table_args__ = (UniqueConstraint("study_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    number: Mapped[int]
+    actor: Mapped[str]
+    status: Mapped[str]
+    mapping_name: Mapped[str]
+    mapping_hash: Mapped[str]
+    mapping: Mapped[dict[str, Any]]
+    sources: Mapped[list[Any]]
+    counts: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+
+
+class QuarantinedRow(Base):
+    """A row that was refused, whole, in its source's own columns, with every reason and remedy."""
+
+    __tablename__ = "quarantined_row"
+    __table_args__ = (UniqueConstraint("study_id", "fingerprint"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    batch_id: Mapped[int] = mapped_column(ForeignKey("ingest_batch.id"))
+    fingerprint: Mapped[str]
+    source: Mapped[str]
+    source_row: Mapped[int | None]
+    content: Mapped[dict[str, Any]]
+    reasons: Mapped[list[Any]]
+
+
+class AnalysisPlan(Base):
+    """One version of a study's plan. Versions are never changed; a locked one can only be followed by another."""
+
+    __tablename__ = "analysis_plan"
+    __table_args__ = (UniqueConstraint("study_id", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    version: Mapped[int]
+    document: Mapped[dict[str, Any]]
+    sha256: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    locked_at: Mapped[datetime | None]
+    locked_by: Mapped[str | None]
+
+    study: Mapped[Study] = relationship(back_populates="plans")
+
+
+class Report(Base):
+    __tablename__ = "report"
+    __table_args__ = (UniqueConstraint("study_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    number: Mapped[int]
+    kind: Mapped[str]
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("analysis_plan.id"))
+    files: Mapped[list[Any]]
+    results_sha256: Mapped[str]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+
+
+class AuditEvent(Base):
+    """One link of the audit trail; see `studies.registry.audit`. Never changed, never deleted."""
+
+    __tablename__ = "audit_event"
+    __table_args__ = (Index("ix_audit_event_entity", "entity", "entity_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[str]
+    actor: Mapped[str]
+    action: Mapped[str]
+    study: Mapped[str | None]
+    entity: Mapped[str]
+    entity_key: Mapped[str]
+    detail: Mapped[str] = mapped_column(Text)
+    previous_hash: Mapped[str]
+    hash: Mapped[str] = mapped_column(unique=True)
