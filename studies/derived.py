@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from studies.errors import PlanError
 from studies.frames import DERIVED, Frames, canonical, measured
-from studies.plan_model import suggestion
+from studies.suggestions import suggestion
 
 Floats = NDArray[np.float64]
 

@@ -6,7 +6,6 @@ the byte. Positions (`subject`, `occasion`) replace names inside, so that a mill
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 
 from studies.errors import DataError
 from studies.plan_model import EligibilityRule, Subgroup
+from studies.suggestions import suggestion
 
 READING, PREDICTION, DERIVED = "reading", "prediction", "derived"
 
@@ -30,9 +30,10 @@ class Frames:
     subjects: sorted by subject_id; index 0..S-1 is the subject's position. Columns as given, at least subject_id, sex,
     age (years at enrolment, float).
     visits: sorted by subject and order of visits; index 0..V-1 is the visit's position; subject_id, visit, date,
-    sequence, subject (position), age (years at the visit, float).
-    measurements: sorted by visit, time, replicate, method and measurement_id; the columns of the registry, subject and
-    occasion (positions of subject and visit), time (measured_at, else the visit's date).
+    sequence, subject (position), age (years at the visit, float): the age at enrolment and the time since
+    `enrolled_on`, where the subjects have that column, otherwise since the first visit with a date.
+    measurements: sorted by visit, time, replicate, method, device and measurement_id; the columns of the registry,
+    subject and occasion (positions of subject and visit), time (measured_at, else the visit's date).
     """
 
     subjects: pd.DataFrame
@@ -77,6 +78,9 @@ def _visits(visits: pd.DataFrame, people: pd.DataFrame, position: pd.Index) -> p
     frame["subject"] = _refer(frame, "visits", position.get_indexer(frame["subject_id"]), "subject_id")
     frame = frame.sort_values(["subject", "sequence", "date", "visit"], ignore_index=True)
     enrolled = frame.groupby("subject")["date"].transform("min")
+    if "enrolled_on" in people:
+        known = pd.to_datetime(people["enrolled_on"]).astype("datetime64[us]")
+        enrolled = pd.Series(known.to_numpy()[frame["subject"].to_numpy()], index=frame.index).fillna(enrolled)
     since = (frame["date"] - enrolled).dt.total_seconds().to_numpy() / 86_400 / _DAYS_IN_A_YEAR
     frame["age"] = people["age"].to_numpy()[frame["subject"].to_numpy()] + np.where(np.isnan(since), 0.0, since)
     return frame
@@ -91,8 +95,10 @@ def _measurements(measurements: pd.DataFrame, occasions: pd.DataFrame, position:
         frame["replicate"] = 1
     if "kind" not in frame:
         frame["kind"] = READING
-    if "flags" not in frame:
-        frame["flags"] = None
+    for column in ("flags", "device", "unit"):
+        if column not in frame:
+            frame[column] = None
+    frame["device"] = frame["device"].astype("str")
     frame["value"] = pd.to_numeric(frame["value"]).astype("float64")
     subject = _refer(frame, "measurements", position.get_indexer(_text(frame["subject_id"])), "subject_id")
     # (subject, visit) as one integer: a join on two text columns is the slowest step of a large study.
@@ -105,7 +111,7 @@ def _measurements(measurements: pd.DataFrame, occasions: pd.DataFrame, position:
     frame["time"] = frame["measured_at"].fillna(
         pd.Series(occasions["date"].to_numpy()[frame["occasion"].to_numpy()], index=frame.index)
     )
-    order = ["occasion", "time", "replicate", "method", "measurement_id"]
+    order = ["occasion", "time", "replicate", "method", "device", "measurement_id"]
     return frame.sort_values(order, ignore_index=True)
 
 
@@ -189,7 +195,7 @@ def at_visits(frames: Frames, source: EligibilityRule | Subgroup, reference: str
 
 
 def of_subjects(frames: Frames, source: EligibilityRule, reference: str, measurand: str) -> pd.Series:
-    """The value that a rule looks at, for every subject: age at enrolment, a measurand at the first visit that has it."""
+    """The value a rule looks at, for every subject: age at enrolment, a measurand at the first visit that has it."""
     if source.attribute is not None:
         return attribute(frames, source.attribute)
     values = at_visits(frames, source, reference, measurand)
@@ -200,9 +206,15 @@ def attribute(frames: Frames, name: str) -> pd.Series:
     """A column of the subjects. Raises `DataError` where the study has no such attribute."""
     if name not in frames.subjects:
         known = [column for column in frames.subjects.columns if column != "subject_id"]
-        near = difflib.get_close_matches(name, known, n=1)
-        raise DataError(
-            f"The subjects of the study have no attribute '{name}'.",
-            remedy=f"Did you mean '{near[0]}'?" if near else f"They have: {', '.join(known)}.",
-        )
+        raise DataError(f"The subjects of the study have no attribute '{name}'.", remedy=suggestion(name, known))
     return frames.subjects[name]
+
+
+def plain_text(value: object) -> str:
+    """A value of an attribute as text: 1, 1.0 and "1" are the same, and so are True and "true"."""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, int | float | np.number):
+        return f"{float(value):.15g}"
+    text = str(value).strip()
+    return {"True": "true", "False": "false"}.get(text, text)

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from studies.derived import EQUATIONS, Derived, derive_from
-from studies.frames import Frames, canonical, of_subjects
+from studies.frames import Frames, canonical, of_subjects, plain_text
 from studies.plan_model import EligibilityRule, Pairing, Plan
 
 EXCLUSIONS = ["level", "subject_id", "visit", "measurement_id", "method", "reason"]
@@ -226,7 +226,9 @@ def _passes(rule: EligibilityRule, values: pd.Series) -> np.ndarray:
         return np.ones(len(values), dtype=bool)
     if rule.test in ("at_least", "at_most"):
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
-        # Not the opposite of "fails": a value that is no number passes neither test.
+        # Rounded, because a BMI of exactly 25 may come out of its division as 24.999999999999996. A value that is no
+        # number passes neither test.
+        numbers = np.round(numbers, 9)
         return numbers >= rule.at_least if rule.test == "at_least" else numbers <= rule.at_most
     listed = [rule.equals] if rule.test == "equals" else (rule.in_ if rule.test == "in" else rule.not_in) or []
     same = np.zeros(len(values), dtype=bool)
@@ -237,17 +239,8 @@ def _passes(rule: EligibilityRule, values: pd.Series) -> np.ndarray:
 
 def _equal(values: pd.Series, wanted: str | bool | float) -> np.ndarray:
     """Whether values equal what the plan says. Attributes may be stored as text, so 1, 1.0 and "1" are the same."""
-    text = values.astype("object").map(_canonical_text, na_action="ignore")
-    return (text == _canonical_text(wanted)).to_numpy(dtype=bool)
-
-
-def _canonical_text(value: object) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    if isinstance(value, int | float | np.number):
-        return f"{float(value):.15g}"
-    text = str(value).strip()
-    return {"True": "true", "False": "false"}.get(text, text)
+    text = values.astype("object").map(plain_text, na_action="ignore")
+    return (text == plain_text(wanted)).to_numpy(dtype=bool)
 
 
 def _not_eligible(reasons: _Reasons) -> np.ndarray:
@@ -257,7 +250,7 @@ def _not_eligible(reasons: _Reasons) -> np.ndarray:
 
 
 def _anchors(references: pd.DataFrame, rule: Pairing) -> pd.DataFrame:
-    """One row an occasion: occasion, subject, time, value, row (position in the candidates of its first measurement)."""
+    """One row an occasion: occasion, subject, time, value, row (position of its first measurement)."""
     first = references.drop_duplicates("occasion")
     value = first["value"].to_numpy()
     if rule.replicates == "mean":
@@ -307,11 +300,11 @@ def _replicates(
     data: pd.DataFrame, belongs: np.ndarray, gap: np.ndarray, rows: np.ndarray, rule: Pairing
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Which of `rows` are used (bool[N]), and the value of each method at each occasion (anchor, method, value)."""
-    tests = data.loc[rows, ["method", "value", "time", "replicate", "measurement_id"]].assign(
+    tests = data.loc[rows, ["method", "value", "time", "replicate", "device", "measurement_id"]].assign(
         anchor=belongs[rows], gap=gap[rows]
     )
     order = ["anchor", "method", *(["gap"] if rule.replicates == "nearest" else [])]
-    tests = tests.sort_values([*order, "time", "replicate", "measurement_id"])
+    tests = tests.sort_values([*order, "time", "replicate", "device", "measurement_id"])
     chosen = np.zeros(len(data), dtype=bool)
     if rule.replicates == "mean":
         chosen[tests.index] = True

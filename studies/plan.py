@@ -29,9 +29,9 @@ from studies.plan_model import (
     Plan,
     Subgroup,
     class_labels,
-    suggestion,
 )
 from studies.strict_yaml import read_mapping
+from studies.suggestions import suggestion
 
 __all__ = [
     "DERIVED_METHODS",

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from studies.measurands import MEASURANDS
+from studies.suggestions import suggestion
 
 DERIVED_METHODS = ("deurenberg", "gallagher", "rfm")
 """Methods that the analysis computes itself (`studies.derived`), of body fat percentage only."""
@@ -41,16 +41,6 @@ MARGIN_METRICS = ("bias",)
 """Metrics that may have an equivalence margin: those whose value of no difference is zero."""
 
 _RESERVED = ("subject_id", "visit", "method", "reference", "test", "difference", "mean", "n")
-
-
-def suggestion(word: object, known: object) -> str:
-    """ " Did you mean 'x'?" for a near miss, otherwise the list of what is known."""
-    names = sorted(str(name) for name in known)  # type: ignore[attr-defined]
-    near = difflib.get_close_matches(str(word).lower(), [name.lower() for name in names], n=1, cutoff=0.6)
-    if near:
-        match = next(name for name in names if name.lower() == near[0])
-        return f"Did you mean '{match}'?"
-    return f"Known: {', '.join(names)}." if names else ""
 
 
 def _number(value: Any) -> Any:

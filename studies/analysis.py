@@ -1,0 +1,284 @@
+"""The analysis of a study by its plan: frames in, one result object out.
+
+The same data, plan and software give the same bytes of `results` as JSON, whatever order the rows come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pandas as pd
+
+from studies.cohort import cohort, groups_of
+from studies.criteria import equivalence, judge
+from studies.derived import EQUATIONS, OUTSIDE, Derived, derive_from
+from studies.errors import DataError, PlanError
+from studies.frames import Frames, canonical
+from studies.measurands import MEASURANDS
+from studies.pairing import Paired, pair_frames, to_derive
+from studies.plan_model import DERIVED_METHODS, Plan
+from studies.subgroups import agreement, small_groups
+from studies.suggestions import suggestion
+
+FORMAT = 1
+"""Version of the shape of `results`."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and what comes next."""
+
+_STEPS = (
+    "ordering the data",
+    "computing derived measurements",
+    "pairing",
+    "computing agreement",
+    "describing the cohort",
+)
+
+
+@dataclass(frozen=True)
+class StudyAnalysis:
+    """What reports and the dashboard render.
+
+    results: plain dicts, lists, strings and numbers, as written to results.json.
+    pairs: one row a subject, visit and method: subject_id, visit, method, reference, test, difference (test −
+    reference), mean, and a column of labels for each subgroup (missing where the subject is in no group).
+    exclusions: level (subject, visit, measurement, method), subject_id, visit, measurement_id, method, reason.
+    """
+
+    results: dict[str, Any]
+    pairs: pd.DataFrame
+    exclusions: pd.DataFrame
+
+
+def analyze(
+    *,
+    study: dict[str, Any],
+    plan: Plan,
+    plan_status: dict[str, Any],
+    subjects: pd.DataFrame,
+    visits: pd.DataFrame,
+    measurements: pd.DataFrame,
+    data_hash: str,
+    index: str | None = None,
+    progress: Progress | None = None,
+) -> StudyAnalysis:
+    """Analyse a study by its plan.
+
+    study: name, title and, optionally, `notes` (sentences that every reader must see). plan_status: version, hash,
+    locked. index: another index test than the plan's, which is noted as a deviation; the plan's becomes a comparator.
+    Raises `DataError` where no index measurement can be paired, and `PlanError` where the plan asks for an attribute
+    that the subjects do not have.
+    """
+    tell = progress or (lambda done, total, what: None)
+    tell(0, len(_STEPS), _STEPS[0])
+    tests = _tests(plan, index)
+    frames = canonical(subjects, visits, measurements)
+    _check_attributes(plan, frames)
+    tell(1, len(_STEPS), _STEPS[1])
+    derived = derive_from(frames, to_derive(frames, plan, tests))
+    tell(2, len(_STEPS), _STEPS[2])
+    paired = pair_frames(frames, plan, tests, derived)
+    _check_pairs(paired, plan, tests[0])
+    tell(3, len(_STEPS), _STEPS[3])
+    table = paired.table
+    for subgroup in plan.subgroups:
+        table[subgroup.name] = groups_of(frames, subgroup, plan)[table["occasion"].to_numpy()]
+    report = agreement(table, plan, tests)
+    tell(4, len(_STEPS), _STEPS[4])
+    measurand = MEASURANDS[plan.measurand]
+    results: dict[str, Any] = {
+        "calliper": {"format": FORMAT, "version": _version()},
+        "study": {"name": study["name"], "title": study["title"]},
+        "plan": {**{key: plan_status[key] for key in ("version", "hash", "locked")}, "document": plan.document()},
+        "data": {
+            "hash": data_hash,
+            "subjects": len(subjects),
+            "visits": len(visits),
+            "measurements": len(measurements),
+        },
+        "measurand": {"name": measurand.name, "label": measurand.label, "unit": measurand.unit},
+        "n": len(table),
+        "reference": plan.reference,
+        "index": tests[0],
+        "tests": report["tests"],
+        "comparisons": report["comparisons"],
+        "subgroups": report["subgroups"],
+    }
+    results["criteria"] = judge(plan, results)
+    results["equivalence"] = equivalence(plan, results)
+    results["flow"] = paired.flow
+    results["cohort"] = cohort(frames, plan, table)
+    results["notes"] = _notes(study, plan, plan_status, tests, paired, derived, table, results)
+    tell(5, len(_STEPS), "done")
+    return StudyAnalysis(results, _long(table, plan, tests), paired.exclusions)
+
+
+def _version() -> str:
+    try:
+        return version("calliper")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "unknown"
+
+
+def _tests(plan: Plan, index: str | None) -> list[str]:
+    """The tests, index first. Another index than the plan's changes places with it."""
+    if index is None or index == plan.index:
+        return plan.tests
+    if index == plan.reference:
+        raise PlanError(
+            f"'{index}' is the reference standard and cannot be the index test.", remedy="Name another method."
+        )
+    if index in DERIVED_METHODS and plan.measurand != "body_fat_percent":
+        raise PlanError(f"'{index}' computes body_fat_percent, but the plan's measurand is {plan.measurand}.")
+    return [index, *(test for test in plan.tests if test != index)]
+
+
+def _check_attributes(plan: Plan, frames: Frames) -> None:
+    known = [column for column in frames.subjects.columns if column != "subject_id"]
+    for part in ("eligibility", "subgroups"):
+        for position, source in enumerate(getattr(plan, part)):
+            if source.attribute is not None and source.attribute not in known:
+                raise PlanError(
+                    f"The subjects of the study have no attribute '{source.attribute}'.",
+                    where=f"plan, {part}[{position}].attribute",
+                    remedy=suggestion(source.attribute, known),
+                )
+
+
+def _check_pairs(paired: Paired, plan: Plan, index: str) -> None:
+    if len(paired.table):
+        return
+    left_out = "; ".join(f"{row['reason']}: {row['n']:,}" for row in paired.flow["subjects"]["excluded"])
+    raise DataError(
+        f"No {index} measurement of {plan.measurand} can be paired with one of {plan.reference}.",
+        remedy=f"Subjects left out: {left_out}." if left_out else "The study has no subjects.",
+    )
+
+
+def _long(table: pd.DataFrame, plan: Plan, tests: list[str]) -> pd.DataFrame:
+    """One row a pair and method, ordered by method (as in the plan), subject and visit."""
+    names = [subgroup.name for subgroup in plan.subgroups]
+    parts = []
+    for test in tests:
+        part = table.loc[table[test].notna(), ["subject_id", "visit"]].copy()
+        part["method"] = test
+        part["reference"] = table.loc[part.index, plan.reference]
+        part["test"] = table.loc[part.index, test]
+        part["difference"] = part["test"] - part["reference"]
+        part["mean"] = (part["test"] + part["reference"]) / 2
+        for name in names:
+            part[name] = table.loc[part.index, name].astype("object").astype("str")
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True).astype({"method": "str"})
+
+
+# Notes: what a reader must know before the numbers --------------------------------------------------------------------
+
+
+def _notes(
+    study: dict[str, Any],
+    plan: Plan,
+    plan_status: dict[str, Any],
+    tests: list[str],
+    paired: Paired,
+    derived: Derived,
+    table: pd.DataFrame,
+    results: dict[str, Any],
+) -> list[str]:
+    notes = [str(note) for note in study.get("notes") or ()]
+    if not plan_status["locked"]:
+        notes.append(
+            "The analysis plan was not locked: the results are exploratory, and no criterion was fixed beforehand."
+        )
+    if tests[0] != plan.index:
+        notes.append(
+            f"Deviation from the plan: the index test is {tests[0]}, at the request of whoever ran the analysis; "
+            f"the plan names {plan.index}."
+        )
+    notes += [
+        f"{test} has no pair with {plan.reference} and is not reported." for test in tests if table[test].isna().all()
+    ]
+    people = table["subject_id"].nunique()
+    if people < len(table):
+        notes.append(f"The {len(table):,} pairs come from {people:,} subjects, some with more than one.")
+    notes += _derived_notes(paired, tests)
+    notes += _flag_notes(paired)
+    notes += _suppression_notes(plan, table, results)
+    notes += _group_notes(plan, table)
+    return notes
+
+
+def _derived_notes(paired: Paired, tests: list[str]) -> list[str]:
+    used = paired.used
+    notes = []
+    for test in tests:
+        mine = used[(used["method"] == test) & (used["kind"] == "derived")]
+        outside = int((mine["flags"] == OUTSIDE).sum())
+        if outside and test in EQUATIONS:
+            notes.append(
+                f"{outside:,} of {len(mine):,} values of {test} lie outside the people its equation was made for "
+                f"({EQUATIONS[test].validity}); they are included."
+            )
+    return notes
+
+
+def _flag_notes(paired: Paired) -> list[str]:
+    flags = paired.used.loc[paired.used["kind"] != "derived", "flags"].dropna()
+    flags = flags[flags != ""]
+    if flags.empty:
+        return []
+    names = flags.astype("object").str.split(",").explode().str.strip().value_counts()
+    listed = ", ".join(f"{name} {names[name]:,}" for name in sorted(names.index))
+    verb = (
+        "measurement that a data check flagged is" if len(flags) == 1 else "measurements that a data check flagged are"
+    )
+    return [f"{len(flags):,} {verb} included ({listed})."]
+
+
+def _suppression_notes(plan: Plan, table: pd.DataFrame, results: dict[str, Any]) -> list[str]:
+    notes = []
+    if table["subject_id"].nunique() < plan.minimum_cell:
+        notes.append(f"Fewer than {plan.minimum_cell} subjects could be analysed.")
+    for subgroup in plan.subgroups:
+        few, further = small_groups(table, subgroup.name, plan.minimum_cell)
+        if few:
+            sentence = f"{subgroup.title}: not reported, with fewer than {plan.minimum_cell} subjects: {', '.join(few)}"
+            beside = f"; and, so that these cannot be worked out: {', '.join(further)}" if further else ""
+            notes.append(f"{sentence}{beside}.")
+    if _has_suppressed(results["cohort"]):
+        notes.append(
+            f"Counts below {plan.minimum_cell} in the table of the cohort are hidden, with those that would reveal them."
+        )
+    return notes
+
+
+def _has_suppressed(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value.get("suppressed")) or any(_has_suppressed(item) for item in value.values())
+    return isinstance(value, list) and any(_has_suppressed(item) for item in value)
+
+
+def _group_notes(plan: Plan, table: pd.DataFrame) -> list[str]:
+    """Subjects in no group, and criteria on groups that nobody is in (often a misspelt name)."""
+    notes = []
+    for subgroup in plan.subgroups:
+        missing = int(table[subgroup.name].isna().sum())
+        if missing:
+            pairs = "pair is" if missing == 1 else "pairs are"
+            notes.append(
+                f"{subgroup.title}: {missing:,} {pairs} in no group, for want of a recorded {subgroup.source}."
+            )
+    for criterion in plan.criteria:
+        if criterion.group is None:
+            continue
+        name, _, group = criterion.group.partition("=")
+        present = sorted(table[name].dropna().astype("str").unique())
+        if group not in present:
+            notes.append(
+                f"Criterion '{criterion.name}': nobody analysed is in {criterion.group}; "
+                f"the groups are {', '.join(present)}."
+            )
+    return notes
