@@ -1,0 +1,33 @@
+"""Bioimpedance against DXA in NHANES 1999-2000 adults: figures computed once by independent means."""
+
+import pyreadstat
+import pytest
+
+from validation.agree import agree
+
+
+@pytest.fixture(scope="module")
+def adults(shared):
+    folder = shared / "data" / "nhanes_1999_2000"
+    demo, bix, dxx = (pyreadstat.read_xport(folder / f"{name}.XPT")[0] for name in ("DEMO", "BIX", "DXX"))
+    bix = bix[bix["BIAEXSTS"] == 1]
+    dxx = dxx[(dxx["_MULT_"] == 1) & (dxx["DXITOT"] == 0)]
+    table = demo.merge(bix, on="SEQN").merge(dxx, on="SEQN")
+    table = table[(table["RIDAGEYR"] >= 18) & table["BIDPFAT"].notna()]
+    return table.assign(sex=table["RIAGENDR"].map({1: "M", 2: "F"}))
+
+
+def test_bioimpedance_against_dxa(adults):
+    report = agree(adults, reference="DXDTOPF", tests=["BIDPFAT"], by=["sex"], resamples=2000)
+    assert report.n == 1823
+    bia = report.tests["BIDPFAT"]
+    assert round(bia["bias"]["estimate"], 3) == -0.143
+    assert round(bia["sd"], 3) == 5.061
+    assert round(bia["limits"]["lower"]["estimate"], 3) == -10.063
+    assert round(bia["limits"]["upper"]["estimate"], 3) == 9.777
+    assert round(bia["mae"]["estimate"], 3) == 4.013
+    assert round(bia["rmse"]["estimate"], 3) == 5.062
+    assert round(bia["ccc"]["estimate"], 3) == 0.872
+    groups = report.subgroups["sex"]["by_group"]
+    assert round(groups["F"]["tests"]["BIDPFAT"]["mae"]["estimate"], 3) == 3.695
+    assert round(groups["M"]["tests"]["BIDPFAT"]["mae"]["estimate"], 3) == 4.309

@@ -1,0 +1,167 @@
+"""The bootstrap engine against its definition, and the permutation test against enumeration."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from validation import resampling
+from validation.accuracy import ErrorTable, bootstrap_tables, error_measures
+from validation.resampling import (
+    Distribution,
+    bca,
+    bootstrap_clustered_quantile,
+    bootstrap_quantile,
+    bootstrap_sums,
+    generator,
+    jackknife_quantile,
+    sign_flip,
+    weights,
+)
+
+
+def table(n=60, seed=3, clusters=None):
+    rng = np.random.default_rng(seed)
+    reference = rng.normal(30, 8, n)
+    test = reference + rng.normal(1, 3, n)
+    return ErrorTable(test, reference, np.arange(n) if clusters is None else clusters, (3,))
+
+
+def test_weights_are_multinomial_counts_in_bounded_blocks(monkeypatch):
+    monkeypatch.setattr(resampling, "BLOCK", 100)
+    blocks = list(weights(np.random.default_rng(1), 7, 1000))
+    assert max(block.size for block in blocks) <= 100
+    counts = np.vstack(blocks)
+    assert counts.shape == (1000, 7)
+    assert (counts.sum(axis=1) == 7).all()
+    assert counts.var() == pytest.approx(6 / 7, rel=0.1)
+
+
+def test_every_measure_equals_its_definition_on_the_data_and_on_left_out_data():
+    data = table()
+    drawn = bootstrap_tables({"t": data}, resamples=50, seed=1)["t"]
+
+    def direct(x, y):
+        d = x - y
+        fit = stats.linregress(x, y)
+        return {
+            "bias": d.mean(),
+            "sd": d.std(ddof=1),
+            "mae": np.abs(d).mean(),
+            "rmse": np.sqrt((d**2).mean()),
+            "mape": 100 * (np.abs(d) / y).mean(),
+            "median_ae": np.median(np.abs(d)),
+            "see": np.sqrt(((y - fit.intercept - fit.slope * x) ** 2).sum() / (len(x) - 2)),
+            "pearson": fit.rvalue,
+            "ccc": 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + d.mean() ** 2),
+            "within_3": 100 * (np.abs(d) <= 3).mean(),
+        }
+
+    whole = direct(data.test, data.reference)
+    for name, value in whole.items():
+        assert drawn[name].estimate == pytest.approx(value, rel=1e-11), name
+    for i in (0, 17):
+        part = direct(np.delete(data.test, i), np.delete(data.reference, i))
+        for name, value in part.items():
+            assert drawn[name].jackknife[0][i] == pytest.approx(value, rel=1e-10), name
+
+
+def test_bca_agrees_with_scipy_within_monte_carlo_error():
+    data = table()
+    errors = np.abs(data.errors)
+    theirs = stats.bootstrap((errors,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(7))
+    ours = error_measures(data.test, data.reference, resamples=20_000).mae
+    width = ours.high - ours.low
+    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.04 * width)
+    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.04 * width)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not():
+    data = table()
+    first, again, other = (
+        error_measures(data.test, data.reference, resamples=500, seed=seed).to_dict() for seed in (4, 4, 5)
+    )
+    assert first == again
+    assert first["mae"] != other["mae"]
+
+
+def test_quantile_draws_follow_the_bootstrap_distribution():
+    values = np.random.default_rng(2).normal(size=11)
+    drawn = bootstrap_quantile(values, 0.5, resamples=40_000, rng=np.random.default_rng(3))
+    direct = np.median(np.random.default_rng(4).choice(values, (40_000, 11)), axis=1)
+    for value in np.unique(values):
+        assert (drawn.draws <= value).mean() == pytest.approx((direct <= value).mean(), abs=0.012)
+    for share, n in ((0.5, 10), (0.025, 23), (0.975, 40)):
+        values = np.random.default_rng(n).normal(size=n)
+        drawn = bootstrap_quantile(values, share, resamples=40_000, rng=np.random.default_rng(3))
+        direct = np.quantile(np.random.default_rng(4).choice(values, (40_000, n)), share, axis=1)
+        assert stats.ks_2samp(drawn.draws.round(9), direct.round(9)).statistic < 0.015
+
+
+@pytest.mark.parametrize("share", [0.0, 0.025, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("n", [2, 3, 10, 11])
+def test_jackknife_of_a_quantile(share, n):
+    ordered = np.sort(np.random.default_rng(n).normal(size=n))
+    expected = [np.quantile(np.delete(ordered, i), share) for i in range(n)]
+    assert jackknife_quantile(ordered, share) == pytest.approx(expected, rel=1e-12)
+
+
+def test_clustered_quantile_with_one_value_a_subject_is_the_median(monkeypatch):
+    monkeypatch.setattr(resampling, "BLOCK", 500)
+    values = np.random.default_rng(2).normal(size=20)
+    drawn = bootstrap_clustered_quantile(values, np.arange(20), 0.5, resamples=3000, rng=np.random.default_rng(3))
+    assert drawn.estimate == pytest.approx(np.median(values), rel=1e-12)
+    expected = [np.median(np.delete(values, i)) for i in range(20)]
+    assert drawn.jackknife[0] == pytest.approx(expected, rel=1e-12)
+    direct = bootstrap_quantile(values, 0.5, resamples=3000, rng=np.random.default_rng(3))
+    assert drawn.draws.std() == pytest.approx(direct.draws.std(), rel=0.1)
+
+
+def test_doubling_every_subject_changes_nothing_when_subjects_are_resampled_whole():
+    single = table()
+    double = ErrorTable(np.repeat(single.test, 2), np.repeat(single.reference, 2), np.repeat(np.arange(60), 2), (3,))
+    one = bootstrap_tables({"t": single}, resamples=400, seed=1)["t"]
+    two = bootstrap_tables({"t": double}, resamples=400, seed=1)["t"]
+    for name in ("mae", "rmse", "mape", "ccc", "pearson"):
+        assert two[name].estimate == pytest.approx(one[name].estimate, rel=1e-12)
+        assert two[name].draws == pytest.approx(one[name].draws, rel=1e-9)
+
+
+def test_bca_refuses_what_it_cannot_tell_and_says_why():
+    flat = Distribution(2.0, np.full(100, 2.0), (np.full(10, 2.0),))
+    assert "same value" in bca(flat).reason
+    undefined = Distribution(2.0, np.r_[np.full(50, np.nan), np.arange(50.0)], (np.arange(10.0),))
+    assert "50.0% of the resamples" in bca(undefined).reason
+    assert "not defined" in bca(Distribution(float("nan"), np.arange(5.0), (np.arange(5.0),))).reason
+    assert "too few" in bca(Distribution(1.0, np.arange(5.0), (np.arange(2.0),))).reason
+    assert "one side" in bca(Distribution(-1.0, np.arange(5.0), (np.arange(5.0),))).reason
+    skewed = Distribution(8.5, np.arange(10.0), (np.r_[np.zeros(1000), -1e9],))
+    assert "acceleration" in bca(skewed, level=1 - 1e-6).reason
+
+
+def test_sign_flip_goes_through_all_patterns_when_there_are_few():
+    sums = np.array([[1.0], [2.0], [-0.5], [3.0], [1.5]])
+    totals = [abs(sum(s * v for s, v in zip(signs, sums[:, 0], strict=True))) for signs in product((1, -1), repeat=5)]
+    expected = np.mean([t >= abs(sums.sum()) - 1e-12 for t in totals])
+    assert sign_flip(sums, resamples=10, rng=np.random.default_rng(1))[0] == expected
+
+
+def test_sign_flip_by_sampling_is_near_the_t_test():
+    values = np.random.default_rng(8).normal(0.25, 1, (60, 1))
+    p = sign_flip(values, resamples=20_000, rng=np.random.default_rng(1))[0]
+    assert p == pytest.approx(stats.ttest_1samp(values[:, 0], 0).pvalue, abs=0.01)
+    assert sign_flip(np.zeros((40, 1)), resamples=100, rng=np.random.default_rng(1))[0] == 1.0
+
+
+def test_streams_depend_on_place_and_seed_only():
+    assert generator(1, "a").random() == generator(1, "a").random()
+    assert generator(1, "a").random() != generator(1, "b").random()
+    assert generator(1, "a").random() != generator(2, "a").random()
+
+
+def test_bootstrap_sums_of_two_subjects_draws_nothing():
+    found = bootstrap_sums(
+        np.ones((2, 1)), {"one": lambda sums: sums[..., 0]}, resamples=5, rng=np.random.default_rng(1)
+    )
+    assert np.isnan(found["one"].draws).all()

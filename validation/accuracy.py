@@ -1,0 +1,239 @@
+"""How large the errors are: MAE, RMSE, median, percentage, largest, and the share within ±k.
+
+error = test - reference. All in the unit of the data, except MAPE and the shares, which are in percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from validation.pairs import Floats, codes, confidence, pair, same
+from validation.proportions import wilson
+from validation.resampling import (
+    Distribution,
+    Measure,
+    bca,
+    bootstrap_clustered_quantile,
+    bootstrap_quantile,
+    bootstrap_sums,
+    generator,
+)
+from validation.results import Estimate, Result
+
+# Columns of sums from which every measure below is computed; one column more for each k of `within`.
+COLUMNS = ("n", "d", "dd", "squared", "absolute", "relative", "x", "y", "xx", "yy", "xy")
+
+
+def key(k: float) -> str:
+    """The name of a share within ±k: "3", "2.5"."""
+    return f"{k:g}"
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """The errors of one test, ready for resampling. `test`, `reference` and `clusters` are (n,)."""
+
+    test: Floats
+    reference: Floats
+    clusters: NDArray[np.intp]
+    within: tuple[float, ...] = (3, 5)
+
+    @cached_property
+    def errors(self) -> Floats:
+        return self.test - self.reference
+
+    @cached_property
+    def subjects(self) -> int:
+        return int(self.clusters.max()) + 1 if len(self.clusters) else 0
+
+    @property
+    def independent(self) -> bool:
+        """Whether every subject has one pair."""
+        return self.subjects == len(self.test)
+
+    @cached_property
+    def centre(self) -> tuple[float, float]:
+        """Means of error and of all values: variances are summed about them, so that no digits cancel."""
+        return float(self.errors.mean()), float((self.test.mean() + self.reference.mean()) / 2)
+
+    @cached_property
+    def sums(self) -> Floats:
+        """(subjects, columns): each subject's sums of COLUMNS and of the indicators of `within`."""
+        error_centre, centre = self.centre
+        d, x, y = self.errors - error_centre, self.test - centre, self.reference - centre
+        absolute = np.abs(self.errors)
+        base = np.abs(self.reference)
+        relative = 100 * absolute / base if (base > 0).all() else np.zeros_like(base)
+        columns = [np.ones_like(d), d, d * d, self.errors**2, absolute, relative, x, y, x * x, y * y, x * y]
+        columns += [(absolute <= k).astype(float) for k in self.within]
+        stack = np.column_stack(columns)
+        if self.independent:
+            out = np.empty_like(stack)
+            out[self.clusters] = stack
+            return out
+        return np.column_stack([np.bincount(self.clusters, values, self.subjects) for values in stack.T])
+
+    def measures(self, offset: int = 0) -> dict[str, Measure]:
+        """Measures as functions of totals whose columns of this table begin at `offset`."""
+        place = {name: offset + i for i, name in enumerate(COLUMNS)}
+        error_centre, _ = self.centre
+        no_percent = not (np.abs(self.reference) > 0).all()
+
+        def total(name: str):
+            return lambda sums: sums[..., place[name]]
+
+        n = total("n")
+
+        def mean(name: str) -> Measure:
+            return lambda sums: total(name)(sums) / n(sums)
+
+        def variance(first: str, second: str, product: str) -> Measure:
+            # Sums of products about the mean; rounding of what is zero must not look like a spread.
+            def value(sums: Floats) -> Floats:
+                count = n(sums)
+                raw = total(product)(sums)
+                about = raw - total(first)(sums) * total(second)(sums) / count
+                floor = 1e-13 * np.abs(raw)
+                return np.where((count > 0) & (np.abs(about) > floor), about, np.where(count > 0, 0.0, np.nan))
+
+            return value
+
+        spread, vx, vy, vxy = (
+            variance("d", "d", "dd"),
+            variance("x", "x", "xx"),
+            variance("y", "y", "yy"),
+            variance("x", "y", "xy"),
+        )
+
+        def concordance(sums: Floats) -> Floats:
+            shift = total("x")(sums) - total("y")(sums)
+            return positive(2 * vxy(sums), vx(sums) + vy(sums) + shift**2 / n(sums))
+
+        def see(sums: Floats) -> Floats:
+            left = vy(sums) - positive(vxy(sums) ** 2, vx(sums))
+            return np.sqrt(positive(np.maximum(left, 0), n(sums) - 2))
+
+        out: dict[str, Measure] = {
+            "bias": lambda sums: error_centre + mean("d")(sums),
+            "sd": lambda sums: np.sqrt(positive(spread(sums), n(sums) - 1)),
+            "mae": mean("absolute"),
+            "rmse": lambda sums: np.sqrt(mean("squared")(sums)),
+            "mape": (lambda sums: np.full(np.shape(n(sums)), np.nan)) if no_percent else mean("relative"),
+            "see": see,
+            "pearson": lambda sums: positive(vxy(sums), np.sqrt(vx(sums) * vy(sums))),
+            "ccc": concordance,
+        }
+        for i, k in enumerate(self.within):
+            place[f"within_{key(k)}"] = offset + len(COLUMNS) + i
+            out[f"within_{key(k)}"] = (lambda column: lambda sums: 100 * mean(column)(sums))(f"within_{key(k)}")
+        return out
+
+    def median(self, *, resamples: int, rng: np.random.Generator) -> Distribution:
+        """Bootstrap distribution of the median absolute error."""
+        absolute = np.abs(self.errors)
+        if self.independent:
+            return bootstrap_quantile(absolute, 0.5, resamples=resamples, rng=rng)
+        return bootstrap_clustered_quantile(absolute, self.clusters, 0.5, resamples=resamples, rng=rng)
+
+
+def positive(numerator: Floats, denominator: Floats) -> Floats:
+    """numerator / denominator where the denominator is positive, else NaN."""
+    return np.where(denominator > 0, numerator / np.where(denominator > 0, denominator, 1.0), np.nan)
+
+
+def bootstrap_tables(
+    tables: Mapping[str, ErrorTable], *, resamples: int, seed: int, place: Sequence[str | int] = ()
+) -> dict[str, dict[str, Distribution]]:
+    """Bootstrap distributions of every measure of several tests on the same rows, from one weights matrix."""
+    stacked, measures, width = [], {}, 0
+    for name, table in tables.items():
+        measures |= {(name, measure): function for measure, function in table.measures(width).items()}
+        stacked.append(table.sums)
+        width += table.sums.shape[1]
+    rng = generator(seed, "weights", *place)
+    drawn = bootstrap_sums(np.hstack(stacked), measures, resamples=resamples, rng=rng)
+    out: dict[str, dict[str, Distribution]] = {name: {} for name in tables}
+    for (name, measure), distribution in drawn.items():
+        out[name][measure] = distribution
+    for name, table in tables.items():
+        out[name]["median_ae"] = table.median(resamples=resamples, rng=generator(seed, "median", name, *place))
+    return out
+
+
+@dataclass(frozen=True)
+class ErrorMeasures(Result):
+    """Size of the errors of one test, each with its interval; `within` maps k to the percent of errors within ±k."""
+
+    n: int
+    mae: Estimate
+    rmse: Estimate
+    median_ae: Estimate
+    mape: Estimate
+    see: Estimate
+    maximum: Estimate
+    within: dict[str, Estimate]
+
+
+def error_measures(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    within: Sequence[float] = (3, 5),
+    subject: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> ErrorMeasures:
+    """Error measures of `test` against `reference`, (n,) each, with intervals.
+
+    mae = mean |e|; rmse = sqrt(mean e²); median_ae = median |e|; mape = 100 mean(|e| / |reference|); maximum = max |e|;
+    see, the standard error of estimate, is the residual SD (n - 2) of the regression of reference on test;
+    within k = 100 share(|e| <= k).
+    Intervals: BCa bootstrap over subjects; Wilson's for the shares when each subject has one pair; none for the
+    maximum, for which the bootstrap does not hold (Efron and Tibshirani 1993, section 7.4).
+
+    Raises NotEnoughData, NotFinite, OutOfRange, ShapeMismatch.
+    """
+    confidence(level)
+    x, y = pair(test, reference, least=1)
+    table = ErrorTable(x, y, codes(subject, len(x)), tuple(within))
+    drawn = bootstrap_tables({"test": table}, resamples=resamples, seed=seed)["test"]
+    return measures_of(table, drawn, level=level)
+
+
+def measures_of(table: ErrorTable, drawn: Mapping[str, Distribution], *, level: float) -> ErrorMeasures:
+    """ErrorMeasures from the bootstrap distributions of a table."""
+    mape = bca(drawn["mape"], level=level)
+    if mape.estimate is None:
+        mape = Estimate.missing("a reference value is zero", level=level, method="BCa bootstrap")
+    see = bca(drawn["see"], level=level)
+    if see.estimate is None:
+        reason = "the test is constant" if same(table.test) else "a line needs at least 3 pairs"
+        see = Estimate.missing(reason, level=level, method="BCa bootstrap")
+    largest = float(np.abs(table.errors).max())
+    return ErrorMeasures(
+        n=len(table.test),
+        mae=bca(drawn["mae"], level=level),
+        rmse=bca(drawn["rmse"], level=level),
+        median_ae=bca(drawn["median_ae"], level=level),
+        mape=mape,
+        see=see,
+        maximum=Estimate(largest, None, None, level, "largest", "the bootstrap does not hold for a maximum"),
+        within={key(k): within_share(table, k, drawn, level=level) for k in table.within},
+    )
+
+
+def within_share(table: ErrorTable, k: float, drawn: Mapping[str, Distribution], *, level: float) -> Estimate:
+    """Percent of errors within ±k. With repeats in subjects: BCa, or Wilson on the subjects' number at 0 and 100 %."""
+    share = float((np.abs(table.errors) <= k).mean())
+    if not table.independent:
+        interval = bca(drawn[f"within_{key(k)}"], level=level)
+        if interval.low is not None:
+            return interval
+    n = table.subjects
+    return wilson(share * n, n, level=level).map(lambda value: 100 * value)

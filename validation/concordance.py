@@ -1,0 +1,82 @@
+"""How closely two measurements follow the identity line (Lin) or any line (Pearson).
+
+Sources: Lin LI. Biometrics 1989;45:255-268, with the corrected variance of Biometrics 2000;56:324-325;
+Fisher RA. Biometrika 1915;10:507-521.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numpy.typing import ArrayLike
+from scipy import special
+
+from validation.errors import Degenerate
+from validation.pairs import Floats, confidence, option, pair, same
+from validation.results import Estimate
+
+
+def moments(x: Floats, y: Floats) -> tuple[float, float, float, float]:
+    """Variances and covariance with divisor n, and the difference of the means."""
+    u, v = x - x.mean(), y - y.mean()
+    n = len(x)
+    return float(u @ u) / n, float(v @ v) / n, float(u @ v) / n, float(x.mean() - y.mean())
+
+
+def refuse_constant(x: Floats, y: Floats) -> None:
+    for name, values in (("test", x), ("reference", y)):
+        if same(values):
+            raise Degenerate(f"the {name} is constant")
+
+
+def ccc(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95, interval: str = "z-transform") -> Estimate:
+    """Lin's concordance correlation coefficient, (n,) and (n,) -> -1 to 1.
+
+    ccc = 2 s_xy / (s_x² + s_y² + (x̄ - ȳ)²) with variances of divisor n, as Lin 1989 has them.
+    Interval: Fisher's z of ccc with Lin's asymptotic variance (corrected 2000) of divisor n - 2, or "asymptotic" on
+    the raw scale. Raises NotEnoughData below 3 pairs and Degenerate when a column is constant.
+    """
+    confidence(level), option(interval, ("z-transform", "asymptotic"), "interval")
+    x, y = pair(test, reference, least=3)
+    refuse_constant(x, y)
+    sxx, syy, sxy, shift = moments(x, y)
+    p = 2 * sxy / (sxx + syy + shift**2)
+    method = f"Lin, {interval}"
+    r = sxy / math.sqrt(sxx * syy)
+    if abs(p) >= 1 - 1e-15 or r == 0:
+        reason = "the concordance is perfect" if r != 0 else "the covariance is zero"
+        return Estimate(p, None, None, level, method, reason)
+    u2 = shift**2 / math.sqrt(sxx * syy)
+    variance = (
+        (1 - r * r) * p * p * (1 - p * p) / (r * r) + 2 * p**3 * (1 - p) * u2 / r - 0.5 * p**4 * u2 * u2 / (r * r)
+    ) / (len(x) - 2)
+    if variance <= 0:
+        return Estimate(p, None, None, level, method, "the estimated variance is not positive")
+    z, se = float(special.ndtri((1 + level) / 2)), math.sqrt(variance)
+    if interval == "asymptotic":
+        return Estimate(p, p - z * se, p + z * se, level, method)
+    centre, half = math.atanh(p), z * se / (1 - p * p)
+    return Estimate(p, math.tanh(centre - half), math.tanh(centre + half), level, method)
+
+
+def pearson(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Pearson's correlation with Fisher's z interval: tanh(atanh(r) ± z / sqrt(n - 3)), n >= 4 for the interval.
+
+    Raises NotEnoughData below 3 pairs and Degenerate when a column is constant.
+    """
+    confidence(level)
+    x, y = pair(test, reference, least=3)
+    refuse_constant(x, y)
+    sxx, syy, sxy, _ = moments(x, y)
+    r = max(-1.0, min(1.0, sxy / math.sqrt(sxx * syy)))
+    return fisher(r, 1 / math.sqrt(len(x) - 3) if len(x) > 3 else math.inf, level=level, method="Fisher z")
+
+
+def fisher(r: float, se: float, *, level: float, method: str) -> Estimate:
+    """Interval of a correlation on Fisher's scale with standard error `se` there."""
+    if not math.isfinite(se):
+        return Estimate(r, None, None, level, method, "3 pairs where at least 4 are needed for the interval")
+    if abs(r) >= 1 - 1e-15:
+        return Estimate(r, None, None, level, method, "the correlation is perfect")
+    half = float(special.ndtri((1 + level) / 2)) * se
+    return Estimate(r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half), level, method)
