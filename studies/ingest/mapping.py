@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from studies.errors import PlanError
-from studies.ingest.canonical import TABLES
+from studies.canonical import TABLES
 from studies.measurands import MEASURANDS
 from studies.strict_yaml import read_mapping
 from studies.suggestions import suggestion

@@ -64,3 +64,11 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 DEFAULT_VISIT = "baseline"
 EXPORT_PREFIX = "calliper_"  # columns that Calliper adds to the quarantine files; never taken as data
+
+_READ_KINDS = ("number", "whole", "date", "moment", "choice")
+_RECODED = ("ethnicity", "measurand", "method", "site", "visit")
+
+
+def can_be_bad(item: Field) -> bool:
+    """Whether a source can hold something that is not readable as this field (an unlisted code included)."""
+    return item.kind in _READ_KINDS or item.name in _RECODED

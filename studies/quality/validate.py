@@ -1,0 +1,78 @@
+"""Run the rules of a table over a checked frame with Great Expectations, and say which rows fail which rule."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from studies.quality.rules import Rule
+
+_ROW_NUMBER = "row_number"
+
+
+def _great_expectations() -> Any:
+    """Great Expectations, without its usage reports and progress bars. Imported late: it takes seconds."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations as gx
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    return gx
+
+
+@dataclass
+class Failures:
+    """For each rule (by name) the positions of the rows that fail it."""
+
+    rows: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Suite:
+    """The rules of one table as an expectation suite that is run on frame after frame."""
+
+    def __init__(self, table: str, rules: Sequence[Rule]):
+        gx = _great_expectations()
+        self.rules = {rule.name: rule for rule in rules}
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        asset = context.data_sources.add_pandas("canonical").add_dataframe_asset(table)
+        self._batches = asset.add_batch_definition_whole_dataframe("chunk")
+        self._suite = context.suites.add(gx.ExpectationSuite(name=table))
+        for rule in rules:
+            expectation = getattr(gx.expectations, rule.expectation)
+            self._suite.add_expectation(expectation(**rule.arguments, meta={"rule": rule.name}))
+
+    def failures(self, frame: pd.DataFrame) -> Failures:
+        """The rows of `frame` (by position) that fail each rule."""
+        found = Failures()
+        if frame.empty:
+            return found
+        checked = frame.assign(**{_ROW_NUMBER: np.arange(len(frame))})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            batch = self._batches.get_batch(batch_parameters={"dataframe": checked})
+            result = batch.validate(
+                self._suite,
+                result_format={
+                    "result_format": "COMPLETE",
+                    "unexpected_index_column_names": [_ROW_NUMBER],
+                    "return_unexpected_index_query": False,
+                },
+            )
+        for outcome in result.results:
+            rule = outcome.expectation_config.meta["rule"]
+            if outcome.success:
+                continue
+            if outcome.exception_info.get("raised_exception") or "unexpected_index_list" not in outcome.result:
+                # A missing column or a wrong type hides here: that is a fault of ours, never of the data.
+                raise RuntimeError(f"rule {rule} could not be evaluated: {outcome.exception_info}")
+            indexes = outcome.result["unexpected_index_list"] or []
+            found.rows[rule] = np.array(sorted({entry[_ROW_NUMBER] for entry in indexes}), dtype=np.int64)
+        return found

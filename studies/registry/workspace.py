@@ -1,0 +1,118 @@
+"""The workspace: one folder with the registry's database, photos, ingest reports, quarantine and reports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from studies.errors import StorageError
+from studies.photos import PhotoStore
+from studies.registry import database
+
+URL_VARIABLE = "CALLIPER_DATABASE_URL"
+DEFAULT_WAIT_SECONDS = 300.0
+
+
+class Registry:
+    """An open workspace: `reading()` and `writing()` give connections; the folders hold what is no row."""
+
+    def __init__(self, folder: Path, engine: Engine):
+        self.folder = folder
+        self.engine = engine
+        self.photos = PhotoStore(folder / "photos")
+        self.wait_seconds = DEFAULT_WAIT_SECONDS
+        self.on_wait: Callable[[], None] | None = None
+
+    @property
+    def ingests(self) -> Path:
+        return self.folder / "ingests"
+
+    @property
+    def reports(self) -> Path:
+        return self.folder / "reports"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with database.storage_errors(self.engine.url), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction as the only writer; see `database.writer`."""
+        with (
+            database.storage_errors(self.engine.url),
+            database.writer(self.engine, wait_seconds=self.wait_seconds, on_wait=self.on_wait) as connection,
+        ):
+            yield connection
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for intermediate files, removed at the end; those of processes that died are removed here."""
+        parent = self.folder / "scratch"
+        parent.mkdir(exist_ok=True)
+        for left in parent.iterdir():
+            if left.name.isdigit() and not _alive(int(left.name)):
+                shutil.rmtree(left, ignore_errors=True)
+        mine = parent / str(os.getpid())
+        mine.mkdir(exist_ok=True)
+        try:
+            yield mine
+        finally:
+            shutil.rmtree(mine, ignore_errors=True)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def open_registry(folder: Path | str, *, create: bool = False) -> Registry:
+    """Open the workspace in `folder`; with `create`, make it where it is not there. The schema is brought up to date.
+
+    Raises StorageError where the folder or the database cannot be used.
+    """
+    folder = Path(folder)
+    configured = os.environ.get(URL_VARIABLE)
+    url = database.database_url(folder, configured)
+    present = folder.is_dir() and (configured or (folder / "registry.db").is_file())
+    if not present and not create:
+        raise StorageError(
+            f"There is no Calliper workspace in {folder}.",
+            remedy="Create a study first (calliper study create NAME), or name the workspace with --workspace.",
+        )
+    try:
+        for name in (".", "photos", "ingests", "reports"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The workspace {folder} cannot be created: {error.strerror or error}.",
+            remedy="Choose a folder that you may write to, with --workspace.",
+        ) from error
+    engine = database.open_engine(url)
+    try:
+        with database.storage_errors(url):
+            database.migrate(engine)
+    except (StorageError, DBAPIError):
+        engine.dispose()
+        raise
+    return Registry(folder, engine)
