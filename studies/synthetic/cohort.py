@@ -44,7 +44,7 @@ FAT_SHARE_OF_CHANGE = 0.75
 FAT_CHANGE_SD_KG = 0.6
 GIRTH_EXPONENT = 0.7  # girths follow mass to this power, about as they do between people in the survey
 REREADING_SD = {"weight_kg": 0.1, "waist_cm": 1.0, "arm_cm": 0.3, "thigh_cm": 0.5}
-MISSING = {"stature_cm": 0.005, "weight_kg": 0.005}
+MISSING = {"stature_cm": 0.005, "weight_kg": 0.005, **dict.fromkeys(SKINFOLDS, 0.0)}  # skinfolds: by the fitted chance
 MISSING_OTHER = 0.02
 MISSING_ETHNICITY = 0.01
 
@@ -253,7 +253,7 @@ def changed(people: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return later
 
 
-_SCALE_INPUTS = ("age", "ethnicity", "stature_cm", "bmi", "waist_cm", _FAT)
+_SCALE_INPUTS = ("age", "ethnicity", "stature_cm", "bmi", "waist_cm", "arm_cm", "thigh_cm", _FAT)
 _BODY_COLUMNS = [
     "sex", "age", "ethnicity", "stature_cm", "weight_kg", "waist_cm", "arm_cm", "thigh_cm", *SKINFOLDS, _FAT,
 ]  # fmt: skip

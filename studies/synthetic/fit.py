@@ -52,12 +52,17 @@ CHAIN: dict[str, tuple[str, list[str], list[str]]] = {
     "thigh_cm": ("log", [*_BODY, "waist", "arm"], _SPREAD),
     "body_fat_percent": ("logit", [*_BODY, "bmi*age", "waist", "waist^2", "arm", "thigh"], _SPREAD),
     "scale_body_fat_percent": (
-        "logit",
-        ["1", "fat", "fat^2", "age", "stature", "bmi", "bmi^2", "waist", *_DUMMIES],
+        "identity",
+        ["1", "fat", "fat^2", "age", "stature", "bmi", "bmi^2", "waist", "arm", "thigh", *_DUMMIES],
         ["1", "fat", "bmi"],
     ),
-    "triceps_skinfold_mm": ("log", [*_BODY, "waist", "arm", "thigh", "fat"], _SPREAD),
-    "subscapular_skinfold_mm": ("log", [*_BODY, "waist", "arm", "thigh", "fat", "triceps"], _SPREAD),
+    # A caliper opens to 45 mm, so that readings crowd below it: more so on a scale with an upper limit.
+    "triceps_skinfold_mm": (
+        "logit 60",
+        [*_BODY, "waist", "arm", "thigh", "fat", "fat^2", "fat*bmi", "arm*fat"],
+        _SPREAD,
+    ),
+    "subscapular_skinfold_mm": ("logit 60", [*_BODY, "waist", "arm", "thigh", "fat", "triceps"], _SPREAD),
 }
 # Skinfolds are the more often missing the fatter the person: the fold cannot be lifted or exceeds the caliper.
 UNREADABLE = ("triceps_skinfold_mm", "subscapular_skinfold_mm")

@@ -138,7 +138,7 @@ def _draw_sex(model: Population, part: SexModel, deviates: dict[str, Array], uni
         if column == "scale_body_fat_percent":
             data[column] = scale_reading(part, data, deviates[column])
         elif column == "body_fat_percent":
-            data[column] = _without_noise(regression, data, deviates[column])
+            data[column] = regression.draw(data, deviates[column], noise_sd=DXA_REPEAT_SD)
         else:
             data[column] = regression.draw(data, deviates[column])
         data[column] = np.clip(data[column], *LIMITS[column])
@@ -146,32 +146,12 @@ def _draw_sex(model: Population, part: SexModel, deviates: dict[str, Array], uni
     return data
 
 
-def _shrink(variance: Array, noise: Array | float) -> Array:
-    """The factor on an SD that leaves room for `noise` (a variance), so that the sum has `variance`."""
-    return np.sqrt(np.clip(1.0 - noise / variance, 0.1, 1.0))
-
-
-def _without_noise(regression: Regression, data: dict[str, NDArray], deviate: Array) -> Array:
-    """BFP by DXA without the error of repeated scans.
-
-    The survey scanned everyone once, so its spread holds that error; the spread of people is that much smaller.
-    """
-    mu = regression.mu(data)
-    fraction = special.expit(mu)
-    unit = 100 * fraction * (1 - fraction)  # percentage points per unit of logit
-    sigma = regression.sigma(data)
-    spread = sigma * _shrink((sigma * unit) ** 2, DXA_REPEAT_SD**2)
-    return 100 * special.expit(mu + spread * regression.shape(deviate))
-
-
 def scale_reading(part: SexModel, data: dict[str, NDArray], deviate: Array) -> Array:
-    """What the scale reads on average for people `data` with the standard normal deviates `deviate`, in percent."""
-    regression = part.regressions["scale_body_fat_percent"]
+    """What the scale reads on average for people `data` with the standard normal deviates `deviate`, in percent.
+
+    The fitted spread holds the error of rereading of both, the scale and DXA.
+    """
     capped = {**data, "age": np.minimum(np.asarray(data["age"], dtype=float), SCALE_AGE_LIMIT)}
-    mu = regression.mu(capped)
-    fraction = special.expit(mu)
-    sigma = regression.sigma(capped)
-    noise = SCALE_REPEAT_SD**2 + DXA_REPEAT_SD**2
-    spread = sigma * _shrink((sigma * 100 * fraction * (1 - fraction)) ** 2, noise)
-    reading = 100 * special.expit(mu + spread * regression.shape(deviate))
+    noise = float(np.hypot(SCALE_REPEAT_SD, DXA_REPEAT_SD))
+    reading = part.regressions["scale_body_fat_percent"].draw(capped, deviate, noise_sd=noise)
     return np.clip(reading, *LIMITS["scale_body_fat_percent"])

@@ -38,14 +38,19 @@ COVARIATES: dict[str, tuple[str, str, float, float]] = {
 }
 
 
+def _upper(name: str) -> float:
+    """The upper limit of a logit scale: 100 for percentages, or as in "logit 60"."""
+    return float(name.removeprefix("logit") or 100.0)
+
+
 def transform(values: Array, name: str) -> Array:
-    """`values` on the scale `name`: identity, log, or logit of a percentage."""
+    """`values` on the scale `name`: "identity", "log", "logit" (of a percentage) or "logit 60" (of values below 60)."""
     values = np.asarray(values, dtype=np.float64)
     if name == "identity":
         return values
     if name == "log":
         return np.log(values)
-    return special.logit(values / 100.0)
+    return special.logit(values / _upper(name))
 
 
 def inverse(values: Array, name: str) -> Array:
@@ -54,7 +59,17 @@ def inverse(values: Array, name: str) -> Array:
         return values
     if name == "log":
         return np.exp(values)
-    return 100.0 * special.expit(values)
+    return _upper(name) * special.expit(values)
+
+
+def _slope(values: Array, name: str) -> Array | float:
+    """The derivative of `inverse` at `values`."""
+    if name == "identity":
+        return 1.0
+    if name == "log":
+        return np.exp(values)
+    fraction = special.expit(values)
+    return _upper(name) * fraction * (1.0 - fraction)
 
 
 def design(terms: Sequence[str], data: Mapping[str, NDArray]) -> Array:
@@ -106,9 +121,18 @@ class Regression:
         """Standard normal deviates as deviates z of this distribution."""
         return np.sinh((np.arcsinh(normal) + self.epsilon) / self.delta)
 
-    def draw(self, data: Mapping[str, NDArray], normal: Array) -> Array:
-        """The quantity for people `data` at the standard normal deviates `normal`, in the unit of the column."""
-        return inverse(self.mu(data) + self.sigma(data) * self.shape(normal), self.scale)
+    def draw(self, data: Mapping[str, NDArray], normal: Array, *, noise_sd: float = 0.0) -> Array:
+        """The quantity for people `data` at the standard normal deviates `normal`, in the unit of the column.
+
+        The spread that was fitted holds the error of a single reading. With `noise_sd`, the SD of that error in the
+        unit of the column, the spread is that much smaller (in variances), so that people plus error have the fitted
+        spread.
+        """
+        mu, sigma = self.mu(data), self.sigma(data)
+        if noise_sd:
+            noise = noise_sd / _slope(mu, self.scale)
+            sigma = np.sqrt(np.maximum(sigma**2 - noise**2, 0.1 * sigma**2))
+        return inverse(mu + sigma * self.shape(normal), self.scale)
 
     @classmethod
     def from_dict(cls, document: Mapping) -> Regression:
