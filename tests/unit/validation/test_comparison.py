@@ -1,0 +1,87 @@
+"""Two tests against one reference, and adjustment for many tests."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from validation import Estimate, benjamini_hochberg, clopper_pearson, compare_errors, holm, wilson
+from validation.errors import NotEnoughData, OutOfRange, ShapeMismatch
+
+
+def three(n=60):
+    rng = np.random.default_rng(5)
+    reference = rng.normal(30, 8, n)
+    return reference + rng.normal(0, 2, n), reference + rng.normal(0, 4, n), reference
+
+
+def test_difference_and_ratio():
+    scan, scale, dxa = three()
+    mae, rmse = compare_errors(scan, scale, dxa, names=("scan", "scale"), resamples=2000)
+    a, b = np.abs(scan - dxa).mean(), np.abs(scale - dxa).mean()
+    assert (mae.difference.estimate, mae.ratio.estimate) == pytest.approx((a - b, a / b))
+    assert mae.ratio.low < a / b < mae.ratio.high < 1
+    assert mae.p_value == pytest.approx(1 / 2001)
+    assert mae.p_adjusted == pytest.approx(2 / 2001)
+    assert rmse.metric == "rmse"
+    assert "scan against scale" in str(mae)
+
+
+def test_swapping_the_tests_turns_the_difference_and_inverts_the_ratio():
+    scan, scale, dxa = three()
+    one = compare_errors(scan, scale, dxa, resamples=4000)[0]
+    two = compare_errors(scale, scan, dxa, resamples=4000)[0]
+    assert two.difference.estimate == -one.difference.estimate
+    assert two.ratio.low == pytest.approx(1 / one.ratio.high, rel=0.03)
+    assert two.difference.low == pytest.approx(-one.difference.high, abs=0.1)
+
+
+def test_pairing_makes_the_interval_of_alike_tests_narrow():
+    scan, _, dxa = three()
+    alike = compare_errors(scan, scan + 0.01, dxa, resamples=500)[0]
+    assert alike.difference.high - alike.difference.low < 0.02
+    same = compare_errors(scan, scan, dxa, resamples=500)[0]
+    assert same.difference.estimate == 0
+    assert same.p_value == 1
+    assert "same value" in same.difference.reason
+
+
+def test_two_tests_need_two_names():
+    with pytest.raises(ShapeMismatch):
+        compare_errors([1, 2], [1, 2], [1, 2], names=("a", "a"))
+
+
+def test_holm_and_benjamini_hochberg():
+    # p.adjust(c(.01, .04, .03, .005), "holm" and "BH") of R.
+    p = [0.01, 0.04, 0.03, 0.005]
+    assert holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert benjamini_hochberg(p) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert holm([0.01, None, 0.03]) == [pytest.approx(0.02), None, pytest.approx(0.03)]
+    assert holm([]) == []
+    with pytest.raises(OutOfRange):
+        holm([1.2])
+
+
+def test_proportions():
+    for events, n in ((7, 10), (1, 30), (0, 12), (12, 12)):
+        for function, method in ((wilson, "wilson"), (clopper_pearson, "exact")):
+            theirs = stats.binomtest(events, n).proportion_ci(0.95, method)
+            assert function(events, n).interval == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-12)
+    assert wilson(0, 10).low == 0
+    assert clopper_pearson(10, 10).high == 1
+    with pytest.raises(NotEnoughData):
+        wilson(0, 0)
+    with pytest.raises(OutOfRange):
+        wilson(11, 10)
+
+
+def test_estimates_never_hold_nan():
+    item = Estimate(float("nan"))
+    assert item.to_dict() == {
+        "estimate": None,
+        "low": None,
+        "high": None,
+        "reason": "the result is not a finite number",
+    }
+    assert np.isnan(float(item))
+    assert Estimate(2.0, 1.0, 4.0).map(lambda v: -v).interval == (-4.0, -1.0)
+    assert str(Estimate(2.0, 1.0, 4.0)) == "2.000 (1.000 to 4.000)"
