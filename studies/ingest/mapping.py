@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from studies.errors import PlanError
 from studies.canonical import TABLES
+from studies.errors import PlanError
 from studies.measurands import MEASURANDS
 from studies.strict_yaml import read_mapping
 from studies.suggestions import suggestion

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from studies.errors import DataError, Where
 from studies.canonical import EXPORT_PREFIX, TABLES, Field, can_be_bad
+from studies.errors import DataError, Where
 from studies.ingest.mapping import Condition, Join, Mapping, TableRule, Value, WideValue
 from studies.readers import DateParser, SourceTable, as_text, parse_numbers
 from studies.suggestions import suggestion

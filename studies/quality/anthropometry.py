@@ -54,7 +54,7 @@ def problems(rows: pd.DataFrame, person: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"problem": problem, "doubt": doubt}, index=rows.index).astype("str")
 
 
-def _judge_mass(value, here, adult, stature, reported, waist, problem, doubt) -> None:  # noqa: PLR0913
+def _judge_mass(value, here, adult, stature, reported, waist, problem, doubt) -> None:
     stature = np.where((stature > 40) & (stature < 250), stature, np.nan)
     bmi = value / (stature / 100) ** 2
     ratio = bmi / reported

@@ -1,0 +1,563 @@
+"""Ingest, from source files to the registry.
+
+Twice over the data: first every source is mapped and staged on disk while the facts are gathered that no single row
+holds; then each staged chunk is checked, and what passed is loaded in one transaction. Up to that transaction nothing
+of the registry is touched, and the transaction is committed whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, func, insert, select, update
+
+from studies.canonical import KEYS
+from studies.errors import Faults
+from studies.ingest import normalise
+from studies.ingest.load import VIEWS, Loader
+from studies.ingest.mapping import Mapping
+from studies.ingest.photo_check import check_photos
+from studies.ingest.quarantine import (
+    EXAMPLES,
+    MALFORMED,
+    Collected,
+    Failure,
+    QuarantineFiles,
+    with_content,
+)
+from studies.ingest.staging import Stage
+from studies.ingest.transform import Binding, BoundRule, Transformer, bind
+from studies.progress import NoProgress, Progress
+from studies.quality.facts import Facts, Gathered, repeats
+from studies.quality.rules import Rule, rules_of
+from studies.quality.validate import Suite
+from studies.readers import ReaderOptions, SourceTable, file_sha256, open_sources, redcap_tables
+from studies.registry import audit
+from studies.registry.catalogue import StudyRecord, find_study
+from studies.registry.schema import IngestBatch, QuarantinedRow, Reading, Subject, Visit
+from studies.registry.workspace import Registry
+from studies.version import VERSION
+
+_CONTENT = {
+    "subjects": ("site", "sex", "age", "birth_date", "enrolled_on", "ethnicity", "consent", "attributes"),
+    "scans": ("captured_at", "device", *VIEWS),
+    "readings": ("value", "unit", "measured_at"),
+}
+_NORMALISE = {"subjects": normalise.subjects, "scans": normalise.scans, "readings": normalise.readings}
+_ORDER = ("subjects", "scans", "readings")
+
+
+@dataclass
+class IngestResult:
+    """The ingest report (see `report`), and where its files lie."""
+
+    report: dict[str, Any]
+    folder: Path | None
+
+    @property
+    def rejected(self) -> int:
+        return self.report["quarantine"]["rows"]
+
+
+def ingest(
+    registry: Registry,
+    study_name: str,
+    paths: Sequence[Path],
+    mapping: Mapping,
+    *,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> IngestResult:
+    """Bring source files into a study.
+
+    Good rows go in, bad rows go to quarantine, both in one transaction; `dry_run` does everything and rolls back.
+    Raises DataError (or Faults) where a source cannot be read or does not fit the mapping: then nothing goes in.
+    """
+    progress = progress or NoProgress()
+    started, clock = audit.utc_now(), time.monotonic()
+    settle_unfinished(registry)
+    with registry.reading() as connection:
+        study = find_study(connection, study_name)
+    opened = open_sources([Path(path) for path in paths], options=_reader_options(mapping))
+    tables = redcap_tables(opened) if mapping.reader == "redcap" else opened
+    try:
+        binding = bind(mapping, tables)
+        if binding.faults:
+            raise binding.faults[0] if len(binding.faults) == 1 else Faults(binding.faults)
+        with registry.scratch() as scratch:
+            work = _Work(registry, study, mapping, tables, binding, scratch, progress)
+            work.read()
+            work.check()
+            result = work.load(started=started, clock=clock, dry_run=dry_run)
+    finally:
+        for table in opened:
+            table.close()
+    return result
+
+
+def _reader_options(mapping: Mapping) -> ReaderOptions:
+    options = mapping.options
+    return ReaderOptions(
+        delimiter=options.delimiter, encoding=options.encoding, decimal=options.decimal, sheet=options.sheet
+    )
+
+
+def settle_unfinished(registry: Registry) -> None:
+    """Finish or remove the report folders of ingests that were killed around their commit."""
+    partial = [folder for folder in registry.ingests.glob("*.partial") if folder.is_dir()]
+    if not partial:
+        return
+    with registry.reading() as connection:
+        for folder in partial:
+            owner = folder / "process"
+            if owner.is_file() and _alive(owner.read_text(encoding="utf-8").strip()):
+                continue
+            study, _, number = folder.name.removesuffix(".partial").rpartition("-")
+            committed = number.isdigit() and connection.execute(
+                select(IngestBatch.id)
+                .join_from(IngestBatch, _study_table(), IngestBatch.study_id == _study_table().c.id)
+                .where(_study_table().c.name == study, IngestBatch.number == int(number))
+            ).scalar_one_or_none()
+            _finish(folder) if committed else shutil.rmtree(folder, ignore_errors=True)
+
+
+def _study_table() -> Any:
+    from studies.registry.schema import Study
+
+    return Study.__table__
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return int(process) != os.getpid()
+
+
+def _finish(folder: Path) -> Path:
+    final = folder.with_name(folder.name.removesuffix(".partial"))
+    (folder / "process").unlink(missing_ok=True)
+    if final.exists():
+        shutil.rmtree(final)
+    os.replace(folder, final)
+    return final
+
+
+@dataclass
+class _Work:
+    """One ingest at work."""
+
+    registry: Registry
+    study: StudyRecord
+    mapping: Mapping
+    tables: list[SourceTable]
+    binding: Binding
+    scratch: Path
+    progress: Progress
+    staged: dict[str, Stage] = field(default_factory=dict)
+    accepted: dict[str, Stage] = field(default_factory=dict)
+    collected: Collected = field(default_factory=Collected)
+
+    def __post_init__(self) -> None:
+        self.gathered = Gathered(order=self.mapping.visits)
+        self.names = [_shown_name(table, self.tables) for table in self.tables]
+        self._rules = {table: rules_of(table) for table in _ORDER}
+
+    # First time over the data -----------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """Map every source and stage it."""
+        for table in _ORDER:
+            self.staged[table] = Stage(self.scratch, f"staged-{table}")
+            self.accepted[table] = Stage(self.scratch, f"accepted-{table}")
+        with self.progress.stage("Reading", None) as stage:
+            for table in _ORDER:
+                for bound in (rule for rule in self.binding.rules if rule.table == table):
+                    transformer = Transformer(bound, self.mapping.options.date_format)
+                    transformer.observe_dates()
+                    for chunk in transformer.chunks():
+                        chunk = _NORMALISE[table](chunk)
+                        chunk["rule_index"] = self.binding.rules.index(bound)
+                        self.gathered.add(table, chunk)
+                        self.staged[table].add(chunk)
+                        stage.advance(len(chunk))
+        for index, table in enumerate(self.tables):
+            for bad in table.malformed:
+                self.collected.failures.append(
+                    Failure(
+                        MALFORMED, "source", "reject", index, bad.row, None, bad.reason,
+                        "Mend the row: check delimiters, quotes and line breaks in it.",
+                    )
+                )  # fmt: skip
+
+    # Second time ------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Run the rules over everything staged; what passes is accepted, with the warnings as flags."""
+        people = self._known_people()
+        repeated = {table: self._repeated(table) for table in _ORDER}
+        facts = Facts(self.gathered, now=datetime.now(), repeated=repeated, people=people)
+        total = sum(stage.rows for stage in self.staged.values())
+        with self.progress.stage("Checking", total) as stage:
+            for table in _ORDER:
+                if not self.staged[table].rows:
+                    continue
+                suite = Suite(table, self._rules[table])
+                if table != "subjects":
+                    facts.people = people
+                for chunk in self.staged[table].frames():
+                    chunk = getattr(facts, table)(chunk)
+                    if table == "scans":
+                        chunk = check_photos(chunk, self.tables, self.registry.photos)
+                    good = self._judge(table, suite, chunk)
+                    self.accepted[table].add(good)
+                    if table == "subjects":
+                        people = _with_new_people(people, chunk, good, self.names)
+                    stage.advance(len(chunk))
+                self.staged[table] = Stage(self.scratch, f"checked-{table}")  # nothing is needed of it any more
+                shutil.rmtree(self.scratch / f"staged-{table}", ignore_errors=True)
+
+    def _judge(self, table: str, suite: Suite, chunk: pd.DataFrame) -> pd.DataFrame:
+        failures = suite.failures(chunk)
+        bad = pd.Series(False, index=range(len(chunk)))
+        flags: dict[int, list[str]] = {}
+        for name, rule in suite.rules.items():
+            rows = failures.rows.get(name, [])
+            self.collected.count(rule, len(chunk), len(rows))
+            for position in rows:
+                self.collected.failures.append(self._failure(table, rule, chunk.iloc[int(position)]))
+                if rule.severity == "warn":
+                    flags.setdefault(int(position), []).append(name)
+            if rule.severity == "reject" and len(rows):
+                bad.iloc[rows] = True
+        marks = pd.Series(pd.NA, index=chunk.index, dtype="str")
+        for position, names in flags.items():
+            marks.iloc[position] = ",".join(names)
+        return chunk.assign(flags=marks)[~bad.to_numpy()].reset_index(drop=True)
+
+    def _failure(self, table: str, rule: Rule, row: pd.Series) -> Failure:
+        bound = self.binding.rules[int(row["rule_index"])]
+        column = self._source_column(bound, rule, row)
+        reason, remedy = rule.explain(row)
+        return Failure(rule.name, table, rule.severity, int(row["source"]), int(row["row"]), column, reason, remedy)
+
+    @staticmethod
+    def _source_column(bound: BoundRule, rule: Rule, row: pd.Series) -> str | None:
+        if rule.column == "photo":
+            return next((bound.value_column(view) for view in VIEWS if view == row.get("photo_view")), None)
+        if rule.table == "readings" and rule.column in ("value", "measurand", "unit"):
+            found = bound.value_column(rule.column)
+            return found or row["column"] or None
+        return bound.value_column(rule.column)
+
+    def _known_people(self) -> pd.DataFrame:
+        """Subjects that are registered already, and their values and dates for the readings to be judged beside."""
+        with self.registry.reading() as connection:
+            rows = connection.execute(
+                select(Subject.code, Subject.birth_date, Subject.enrolled_on, Subject.age).where(
+                    Subject.study_id == self.study.id
+                )
+            ).all()
+            if rows and (self.staged["readings"].rows or self.staged["scans"].rows):
+                self._gather_registered(connection)
+        people = pd.DataFrame(rows, columns=["subject_id", "birth_date", "enrolled_on", "age"])
+        people = people.astype({"subject_id": "str", "age": "float64"})
+        for name in ("birth_date", "enrolled_on"):
+            people[name] = pd.to_datetime(people[name]).astype("datetime64[us]")
+        people["registered"], people["problem"] = True, pd.Series(pd.NA, index=people.index, dtype="str")
+        return people.set_index("subject_id")
+
+    def _gather_registered(self, connection: Connection) -> None:
+        from studies.quality.anthropometry import MEASURANDS
+
+        base = (
+            select(Subject.code, Visit.label, Reading.measurand, Reading.method, Reading.value)
+            .join_from(Reading, Visit, Reading.visit_id == Visit.id)
+            .join(Subject, Visit.subject_id == Subject.id)
+            .where(Subject.study_id == self.study.id, Reading.measurand.in_(MEASURANDS))
+        )
+        columns = ["subject_id", "visit", "measurand", "method", "value"]
+        for part in _frames(connection, base, columns):
+            part["visit_key"] = pd.util.hash_pandas_object(part[["subject_id", "visit"]], index=False).to_numpy()
+            self.gathered.add_registered_body(part)
+        self.gathered.settle_registered()
+        dates = (
+            select(Subject.code, Visit.label, func.min(Reading.measured_at))
+            .join_from(Reading, Visit, Reading.visit_id == Visit.id)
+            .join(Subject, Visit.subject_id == Subject.id)
+            .where(Subject.study_id == self.study.id, Reading.measured_at.is_not(None))
+            .group_by(Subject.code, Visit.label)
+        )
+        for part in _frames(connection, dates, ["subject_id", "visit", "moment"]):
+            moments = pd.to_datetime(part["moment"]).astype("datetime64[us]")
+            self.gathered.add_dates(part["subject_id"], part["visit"], moments)
+
+    def _repeated(self, table: str) -> pd.Series:
+        keys = self.gathered.repeated_keys(table)
+        if not len(keys):
+            return pd.Series(dtype="str")
+        parts = [part[part["row_key"].isin(keys)] for part in self.staged[table].frames()]
+        return repeats(pd.concat(parts, ignore_index=True), KEYS[table], _CONTENT[table], self.names)
+
+    # Into the registry ------------------------------------------------------------------------------------------
+
+    def load(self, *, started: datetime, clock: float, dry_run: bool) -> IngestResult:
+        """Load what was accepted, file what was not, and report both."""
+        rejected = list(self._rejected_rows())
+        with self.progress.stage("Writing", sum(stage.rows for stage in self.accepted.values())) as stage:
+            try:
+                with self.registry.writing() as connection:
+                    batch, number = self._open_batch(connection, started)
+                    loader = Loader(connection, self.study, batch, self.mapping.visits)
+                    self._load_all(loader, stage)
+                    loader.close()
+                    self._file_rejected(connection, batch, rejected)
+                    report = self._report(number, loader, rejected, started, clock, dry_run=dry_run)
+                    self._close_batch(connection, batch, number, loader, report)
+                    folder = self._write_files(number, report, rejected, dry_run=dry_run)
+                    if dry_run:
+                        raise _RollBack
+            except _RollBack:
+                return IngestResult(report, _finish(folder))
+            except BaseException:
+                for left in self.registry.ingests.glob(f"{self.study.name}-*.partial"):
+                    if (left / "process").is_file() and (left / "process").read_text() == str(os.getpid()):
+                        shutil.rmtree(left, ignore_errors=True)
+                raise
+        return IngestResult(report, _finish(folder))
+
+    def _open_batch(self, connection: Connection, started: datetime) -> tuple[int, int]:
+        last = select(func.coalesce(func.max(IngestBatch.number), 0)).where(IngestBatch.study_id == self.study.id)
+        number = connection.execute(last).scalar_one() + 1
+        key = connection.execute(
+            insert(IngestBatch)
+            .values(
+                study_id=self.study.id, number=number, actor=audit.current_actor(), status="loading",
+                mapping_name=self.mapping.name, mapping_hash=self.mapping.sha256(), mapping=self.mapping.document(),
+                sources=[], counts={}, started_at=started, finished_at=started,
+            )
+            .returning(IngestBatch.id)
+        ).scalar_one()  # fmt: skip
+        return key, number
+
+    def _load_all(self, loader: Loader, stage: Any) -> None:
+        loader.subjects(self.accepted["subjects"].frames())
+        stage.advance(self.accepted["subjects"].rows)
+        both = (self.accepted[table].frames(["subject_id", "visit"]) for table in ("scans", "readings"))
+        loader.visits(chunk for frames in both for chunk in frames)
+        for table, load in (("scans", loader.scans), ("readings", loader.readings)):
+            for chunk in self.accepted[table].frames():
+                load(chunk)
+                stage.advance(len(chunk))
+
+    def _close_batch(
+        self, connection: Connection, batch: int, number: int, loader: Loader, report: dict[str, Any]
+    ) -> None:
+        connection.execute(
+            update(IngestBatch)
+            .where(IngestBatch.id == batch)
+            .values(
+                status=report["status"], sources=report["sources"], counts=report["tables"],
+                finished_at=audit.utc_now(),
+            )
+        )  # fmt: skip
+        detail = {
+            "batch": number, "mapping": report["mapping"], "tables": report["tables"],
+            "sources": {source["file"]: source["sha256"] for source in report["sources"]},
+            "quarantined": report["quarantine"]["rows"],
+        }  # fmt: skip
+        audit.append(
+            connection, [audit.Event("ingest", "study", self.study.name, detail, self.study.name), *loader.events]
+        )
+
+    def _rejected_rows(self) -> Iterator[Any]:
+        return with_content(self.collected.rejected(), self.tables)
+
+    def _file_rejected(self, connection: Connection, batch: int, rejected: list[Any]) -> None:
+        """Into the quarantine, but for rows that lie there already, word for word."""
+        present = set(
+            connection.execute(
+                select(QuarantinedRow.fingerprint).where(QuarantinedRow.study_id == self.study.id)
+            ).scalars()
+        )
+        rows = []
+        for row in rejected:
+            fingerprint = row.fingerprint(self.study.name, self.names[row.source])
+            if fingerprint in present:
+                continue
+            present.add(fingerprint)
+            rows.append(
+                {
+                    "study_id": self.study.id, "batch_id": batch, "fingerprint": fingerprint,
+                    "source": self.names[row.source], "source_row": row.row, "content": row.content,
+                    "reasons": row.reasons(),
+                }
+            )  # fmt: skip
+        if rows:
+            connection.execute(insert(QuarantinedRow), rows)
+
+    def _write_files(self, number: int, report: dict[str, Any], rejected: list[Any], *, dry_run: bool) -> Path:
+        name = f"{self.study.name}-dry-run-0" if dry_run else f"{self.study.name}-{number}"
+        folder = self.registry.ingests / f"{name}.partial"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "process").write_text(str(os.getpid()), encoding="utf-8")
+        files = QuarantineFiles(folder / "quarantine", self.tables)
+        for row in rejected:
+            files.add(row)
+        files.close()
+        report["quarantine"]["files"] = [str(path.relative_to(folder)) for path in files.paths]
+        text = json.dumps(report, indent=2, ensure_ascii=False, default=str)
+        (folder / "ingest.json").write_text(text + "\n", encoding="utf-8")
+        return folder
+
+    # Report -----------------------------------------------------------------------------------------------------
+
+    def _report(
+        self, number: int, loader: Loader, rejected: list[Any], started: datetime, clock: float, *, dry_run: bool
+    ) -> dict[str, Any]:
+        failures = [failure for row in rejected for failure in row.failures]
+        flagged = [
+            failure for row in with_content(self.collected.flagged()[:EXAMPLES], self.tables) for failure in row.failures
+        ]
+        tables: dict[str, dict[str, int]] = {}
+        for table in _ORDER:
+            counts = loader.counts.get(table)
+            places = {(f.source, f.row, f.column if table == "readings" else None) for f in self.collected.rejected() if f.table == table}
+            doubts = {(f.source, f.row, f.column if table == "readings" else None) for f in self.collected.flagged() if f.table == table}
+            tables[table] = {
+                "read": self.accepted[table].rows + len(places),
+                "new": counts.new if counts else 0,
+                "changed": counts.changed if counts else 0,
+                "unchanged": counts.unchanged if counts else 0,
+                "rejected": len(places),
+                "flagged": len(doubts),
+            }
+        tables["visits"] = {"new": loader.counts["visits"].new if "visits" in loader.counts else 0}
+        touched = sum(tables[table]["new"] + tables[table]["changed"] for table in _ORDER)
+        return {
+            "calliper": {"format": 1, "version": VERSION},
+            "study": self.study.name,
+            "batch": None if dry_run else number,
+            "dry_run": dry_run,
+            "status": "dry run" if dry_run else "ingested" if touched else "unchanged",
+            "mapping": {"name": self.mapping.name, "hash": self.mapping.sha256()},
+            "actor": audit.current_actor(),
+            "started": started.isoformat(timespec="seconds") + "Z",
+            "seconds": round(time.monotonic() - clock, 2),
+            "sources": self._sources(),
+            "tables": tables,
+            "rules": self._rule_counts(),
+            "quarantine": {
+                "rows": len(rejected),
+                "files": [],
+                "examples": [failure.as_dict(self.names) for failure in failures[:EXAMPLES]],
+            },
+            "flagged": {
+                "rows": len({(f.source, f.row) for f in self.collected.flagged()}),
+                "examples": [failure.as_dict(self.names) for failure in flagged],
+            },
+            "changes": [change.as_dict() for change in loader.changes[:EXAMPLES]],
+            "notes": self._notes(len(failures), len(loader.changes)),
+        }
+
+    def _notes(self, failures: int, changes: int) -> list[str]:
+        notes = [*self.binding.notes, *(note for table in self.tables for note in table.notes)]
+        if failures > EXAMPLES:
+            notes.append(f"{failures:,} faults were found; the first {EXAMPLES} are shown, the CSV files hold all rows.")
+        if changes > EXAMPLES:
+            notes.append(f"{changes:,} values changed; the first {EXAMPLES} are shown, the audit trail holds all.")
+        return notes
+
+    def _sources(self) -> list[dict[str, Any]]:
+        listed = []
+        for index, table in enumerate(self.tables):
+            rules = [rule for rule in self.binding.rules if rule.source_index == index]
+            not_selected = [
+                {"reason": reason, "n": count} for rule in rules for reason, count in rule.not_selected.items()
+            ]
+            listed.append(
+                {
+                    "file": self.names[index], "format": table.format, "encoding": table.encoding,
+                    "sha256": file_sha256(table.path), "bytes": table.path.stat().st_size,
+                    "rows": max((rule.rows_read for rule in rules), default=None),
+                    "columns": len(table.columns), "used_as": self.binding.used_as.get(index, []),
+                    "rows_not_selected": not_selected,
+                    "unused_columns": self.binding.unused_columns.get(index, []),
+                }
+            )  # fmt: skip
+        return listed
+
+    def _rule_counts(self) -> list[dict[str, Any]]:
+        listed = []
+        malformed = sum(failure.rule == MALFORMED for failure in self.collected.failures)
+        if malformed:
+            listed.append(
+                {
+                    "rule": MALFORMED, "table": "source", "severity": "reject",
+                    "description": "every row has as many fields as the header", "checked": None, "failed": malformed,
+                    "remedy": "Mend the row: check delimiters, quotes and line breaks in it.",
+                }
+            )  # fmt: skip
+        for table in _ORDER:
+            for rule in self._rules[table]:
+                key = (table, rule.name)
+                if key in self.collected.checked:
+                    listed.append(
+                        {
+                            "rule": rule.name, "table": table, "severity": rule.severity,
+                            "description": rule.description, "checked": self.collected.checked[key],
+                            "failed": self.collected.failed[key], "remedy": rule.summary_remedy(),
+                        }
+                    )  # fmt: skip
+        return listed
+
+
+class _RollBack(Exception):
+    """Ends a dry run."""
+
+
+def _shown_name(table: SourceTable, tables: Sequence[SourceTable]) -> str:
+    """The file's name; with the table's where one file holds several, with its folder where names are the same."""
+    alike = [other for other in tables if other.path.name == table.path.name]
+    name = table.path.name
+    if len({other.path for other in alike}) > 1:
+        name = f"{table.path.parent.name}/{name}"
+    if len([other for other in alike if other.path == table.path]) > 1:
+        name += f" ({table.name})"
+    return name
+
+
+def _with_new_people(people: pd.DataFrame, chunk: pd.DataFrame, good: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """`people` with the accepted subjects added, and the rejected ones with the place of the fault."""
+    new = good[["subject_id", "birth_date", "enrolled_on", "known_age"]].rename(columns={"known_age": "age"})
+    new["registered"], new["problem"] = True, pd.Series(pd.NA, index=new.index, dtype="str")
+    new = new.set_index("subject_id")
+    refused = chunk[~chunk["subject_id"].isin(new.index) & ~chunk["subject_id"].isin(people.index)]
+    refused = refused[refused["subject_id"].notna()].drop_duplicates("subject_id")
+    bad = pd.DataFrame(index=pd.Index(refused["subject_id"], name="subject_id"))
+    bad["problem"] = [
+        f"subject '{row.subject_id}' was itself refused ({names[row.source]} row {row.row:,})"
+        for row in refused.itertuples()
+    ]
+    kept = people[~people.index.isin(new.index)]
+    return pd.concat([part for part in (kept, new, bad) if len(part)] or [people])
+
+
+def _frames(connection: Connection, query: Any, columns: list[str], rows: int = 100_000) -> Iterator[pd.DataFrame]:
+    """The rows of a query as frames of bounded size."""
+    result = connection.execution_options(yield_per=rows).execute(query)
+    for part in result.partitions(rows):
+        yield pd.DataFrame(part, columns=columns)

@@ -1,0 +1,155 @@
+"""Rows that failed a rule: collected, told with reason and remedy, and kept in their source's own columns."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from studies.canonical import EXPORT_PREFIX
+from studies.quality.rules import Rule
+from studies.readers import SourceTable, as_text, guard_formulas
+
+EXAMPLES = 200
+ROW_COLUMN, REASON_COLUMN = f"{EXPORT_PREFIX}row", f"{EXPORT_PREFIX}reasons"
+MALFORMED = "row_shape"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One rule that one source row failed. `column` is the source's column, where one is at fault."""
+
+    rule: str
+    table: str
+    severity: str
+    source: int
+    row: int
+    column: str | None
+    reason: str
+    remedy: str
+    value: str | None = None
+
+    def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
+        return {
+            "file": names[self.source], "row": self.row, "column": self.column, "value": self.value, "rule": self.rule,
+            "reason": self.reason, "remedy": self.remedy,
+        }  # fmt: skip
+
+
+@dataclass
+class Collected:
+    """All failures of an ingest, and for each rule how many rows it saw and failed."""
+
+    failures: list[Failure] = field(default_factory=list)
+    checked: dict[tuple[str, str], int] = field(default_factory=dict)
+    failed: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def rejected(self) -> list[Failure]:
+        return [failure for failure in self.failures if failure.severity == "reject"]
+
+    def flagged(self) -> list[Failure]:
+        return [failure for failure in self.failures if failure.severity == "warn"]
+
+    def count(self, rule: Rule, checked: int, failed: int) -> None:
+        key = (rule.table, rule.name)
+        self.checked[key] = self.checked.get(key, 0) + checked
+        self.failed[key] = self.failed.get(key, 0) + failed
+
+
+@dataclass(frozen=True)
+class QuarantinedSourceRow:
+    """A source row with everything that is wrong with it."""
+
+    source: int
+    row: int
+    content: dict[str, str]
+    failures: list[Failure]
+
+    def fingerprint(self, study: str, name: str) -> str:
+        parts = [study, name, self.content, sorted({failure.rule for failure in self.failures})]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def reasons(self) -> list[dict[str, Any]]:
+        return [
+            {"rule": f.rule, "column": f.column, "value": f.value, "reason": f.reason, "remedy": f.remedy}
+            for f in self.failures
+        ]
+
+
+def with_content(failures: Sequence[Failure], tables: Sequence[SourceTable]) -> Iterator[QuarantinedSourceRow]:
+    """The source rows behind the failures, in order of source and row. Reads each source concerned once more."""
+    by_source: dict[int, dict[int, list[Failure]]] = {}
+    for failure in failures:
+        by_source.setdefault(failure.source, {}).setdefault(failure.row, []).append(failure)
+    for source in sorted(by_source):
+        wanted = by_source[source]
+        for row in sorted(set(wanted) & {bad.row for bad in tables[source].malformed}):
+            text = next(bad.text for bad in tables[source].malformed if bad.row == row)
+            yield QuarantinedSourceRow(source, row, {}, [_with_value(f, {}, text) for f in wanted.pop(row)])
+        if not wanted:
+            continue
+        for chunk in tables[source].chunks():
+            here = chunk[chunk.index.isin(list(wanted))]
+            if here.empty:
+                continue
+            text = pd.DataFrame({name: as_text(here[name]) for name in here.columns})
+            for row, values in zip(text.index, text.itertuples(index=False, name=None), strict=True):
+                content = {n: v for n, v in zip(text.columns, values, strict=True) if not pd.isna(v)}
+                yield QuarantinedSourceRow(
+                    source, int(row), content, [_with_value(f, content, None) for f in wanted[int(row)]]
+                )
+
+
+def _with_value(failure: Failure, content: dict[str, str], text: str | None) -> Failure:
+    value = text if text is not None else content.get(failure.column or "")
+    return Failure(
+        failure.rule, failure.table, failure.severity, failure.source, failure.row, failure.column, failure.reason,
+        failure.remedy, value if value is None else value[:200],
+    )  # fmt: skip
+
+
+class QuarantineFiles:
+    """Writes one CSV for each source: its own columns, the row number and the reasons; mended, it can be ingested."""
+
+    def __init__(self, folder: Path, tables: Sequence[SourceTable]):
+        self.folder, self.tables = folder, tables
+        self._open: dict[int, Any] = {}
+        self.paths: list[Path] = []
+
+    def add(self, row: QuarantinedSourceRow) -> None:
+        table = self.tables[row.source]
+        if row.source not in self._open:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / _file_name(table, {path.name for path in self.paths})
+            file = path.open("w", encoding="utf-8-sig", newline="")
+            writer = csv.writer(file)
+            writer.writerow([*table.columns, ROW_COLUMN, REASON_COLUMN])
+            self._open[row.source] = (file, writer)
+            self.paths.append(path)
+        reasons = " | ".join(
+            f"{f.column + ': ' if f.column else ''}{f.reason}. {f.remedy}" + (f" The row: {f.value}" if not row.content else "")
+            for f in row.failures
+        )
+        cells = [*(row.content.get(column, "") for column in table.columns), str(row.row), reasons]
+        guarded = guard_formulas(pd.DataFrame([cells], dtype="str")).iloc[0]
+        self._open[row.source][1].writerow(guarded.tolist())
+
+    def close(self) -> None:
+        for file, _ in self._open.values():
+            file.close()
+
+
+def _file_name(table: SourceTable, taken: set[str]) -> str:
+    stem = table.name.replace("/", "-")
+    if "/" in table.name:  # the sheet's name is what a mapping looks for
+        stem = table.name.rsplit("/", 1)[1]
+    name, number = f"{stem}.csv", 2
+    while name in taken:
+        name, number = f"{stem}-{number}.csv", number + 1
+    return name
