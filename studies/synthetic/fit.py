@@ -1,7 +1,8 @@
 """Fit the population of the synthetic cohort to NHANES 1999–2000 and write `coefficients.json`.
 
-    python -m studies.synthetic.fit FOLDER
+    OPENBLAS_NUM_THREADS=1 python -m studies.synthetic.fit FOLDER
 
+(The matrices are small: on a busy machine, threads of the linear algebra library cost twenty times what they save.)
 FOLDER holds DEMO.XPT, BMX.XPT, DXX.XPT and BIX.XPT as the National Center for Health Statistics publishes them. The
 coefficients are all that is kept: no file and no row of the survey is in the project.
 
