@@ -16,8 +16,9 @@ from studies.errors import UsageError
 from studies.synthetic.cohort import SyntheticCohort
 
 SUBJECTS_FILE, READINGS_FILE = "subjects.csv", "readings.csv"
-# A mass in pounds under kg is made where it gives a BMI that nobody has, so that it can be told from a heavy person.
-POUNDS_BMI = 75.0
+# A mass in pounds under kg is made where stature and waist were read too and the BMI becomes one that hardly anyone
+# has: elsewhere no one could tell it from a heavy person.
+POUNDS_BMI = 60.0
 LB_PER_KG = 1 / 0.45359237
 KG_PER_STONE = 6.35029318
 SMALLEST = 100
@@ -47,7 +48,8 @@ class _Bench:
         self.extra_readings: list[pd.Series] = []
         wide = self.readings[self.readings["visit"] == "baseline"]
         wide = wide[wide["method"] == "anthropometry"].pivot(index="subject_id", columns="measurand", values="value")
-        self.bmi = (wide["weight_kg"].astype(float) / (wide["stature_cm"].astype(float) / 100) ** 2).dropna()
+        wide = wide[["weight_kg", "stature_cm", "waist_cm"]].astype(float).dropna()
+        self.bmi = wide["weight_kg"] / (wide["stature_cm"] / 100) ** 2
 
     def times(self) -> range:
         """One, two or three times."""
