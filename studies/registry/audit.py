@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from studies.registry.schema import AuditEvent
 
@@ -99,3 +99,17 @@ def first_broken_link(connection: Connection) -> tuple[int, str] | None:
             return row.id, f"event {row.id} was changed after it was written"
         expected_number, previous = row.id + 1, row.hash
     return None
+
+
+def count_events(connection: Connection) -> int:
+    """How many events there are."""
+    return connection.execute(select(func.count()).select_from(AuditEvent)).scalar_one()
+
+
+def newest_events(connection: Connection, last: int, study: str | None = None) -> list[dict[str, Any]]:
+    """The newest events, newest first, with `detail` as data."""
+    query = select(AuditEvent.__table__).order_by(AuditEvent.id.desc()).limit(last)
+    if study is not None:
+        query = query.where(AuditEvent.study == study)
+    rows = connection.execute(query).mappings()
+    return [{**row, "detail": json.loads(row["detail"])} for row in rows]

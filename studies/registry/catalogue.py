@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from studies.errors import PlanError, UsageError
 from studies.plan import Plan, plan_from_document, plan_hash
 from studies.registry import audit
-from studies.registry.schema import AnalysisPlan, IngestBatch, Reading, Scan, Study, Subject, Visit
+from studies.registry.schema import AnalysisPlan, IngestBatch, QuarantinedRow, Reading, Scan, Study, Subject, Visit
 from studies.registry.workspace import Registry
 from studies.suggestions import suggestion
 
@@ -173,3 +173,32 @@ def revise_plan(registry: Registry, name: str, plan: Plan, *, reason: str) -> Pl
         }  # fmt: skip
         audit.append(connection, [audit.Event("revise", "analysis_plan", f"{name}@{last.version + 1}", detail, name)])
         return current_plan(connection, study.id)
+
+
+def describe_study(connection: Connection, name: str) -> dict[str, Any]:
+    """One study: counts, ingests and versions of the plan."""
+    study = find_study(connection, name)
+    counts = next(entry for entry in list_studies(connection) if entry["name"] == name)
+    quarantined = select(func.count()).select_from(QuarantinedRow).where(QuarantinedRow.study_id == study.id)
+    batches = connection.execute(
+        select(IngestBatch.__table__).where(IngestBatch.study_id == study.id).order_by(IngestBatch.number)
+    )
+    return {
+        **counts,
+        "quarantined": connection.execute(quarantined).scalar_one(),
+        "ingests": [
+            {
+                "number": row.number, "finished": f"{row.finished_at:%Y-%m-%d %H:%M}", "actor": row.actor,
+                "mapping": row.mapping_name, "status": row.status,
+                **{f"{key} readings": row.counts.get("readings", {}).get(key) for key in ("new", "changed", "rejected")},
+            }
+            for row in batches
+        ],
+        "plans": [
+            {
+                "version": plan.version, "created": f"{plan.created_at:%Y-%m-%d %H:%M}", "by": plan.created_by,
+                "reason": plan.reason, "locked": plan.locked, "SHA-256": plan.sha256[:16],
+            }
+            for plan in plan_versions(connection, study.id)
+        ],
+    }  # fmt: skip

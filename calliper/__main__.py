@@ -1,0 +1,58 @@
+"""`calliper` and `python -m calliper`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+BUG = 1
+
+
+def main() -> None:
+    """Run the command line. Errors meant for the user are one message; a traceback is shown only with `--debug`."""
+    debug = "--debug" in sys.argv[1:] or bool(os.environ.get("CALLIPER_DEBUG"))
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    from calliper.app import app
+
+    try:
+        app(args=arguments, prog_name="calliper")
+    except KeyboardInterrupt:
+        _end("Interrupted. Nothing was half written.", 130, debug)
+    except BrokenPipeError:
+        # The reader of our output has gone; writing to it again at exit would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # the last resort: everything else has been turned into a message before
+        _end(*_message(error), debug)
+
+
+def _message(error: Exception) -> tuple[str, int]:
+    from studies.errors import CalliperError, DataError, StorageError
+
+    if isinstance(error, CalliperError):
+        return str(error), error.exit_code
+    if type(error).__module__.startswith("validation."):
+        return str(error), DataError.exit_code
+    if isinstance(error, OSError) and error.errno in (28, 122):
+        return (
+            "The disk is full. Nothing was half written; free some space and try again.",
+            StorageError.exit_code,
+        )
+    if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError):
+        return f"{error.filename}: {error.strerror}.", StorageError.exit_code
+    text = f"{type(error).__name__}: {error}"
+    return f"This is a bug in Calliper: {text}\nRun the command again with --debug for the details to report.", BUG
+
+
+def _end(message: str, code: int, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    label = "" if code == 130 else "Error: "
+    print(f"{label}{message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""`calliper analyze` and `calliper report`: the plan carried out on the registry's measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from calliper.options import DEFAULT_WORKSPACE, StudyName, Workspace
+
+Index = Annotated[
+    str | None, typer.Option(metavar="METHOD", help="Analyse this method as index test instead of the plan's.")
+]
+
+
+def analyze(
+    study: StudyName,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write results.json here.")] = None,
+    exclusions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a CSV of everything left out, with its reason.")
+    ] = None,
+    index: Index = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Carry out the analysis plan and print the headline; --json keeps every number at full precision."""
+    from reports.files import write_atomically
+    from reports.results import results_json
+    from studies.readers import guard_formulas
+
+    analysis = run_analysis(study, workspace, index)
+    print_headline(analysis.results)
+    if json_file is not None:
+        write_atomically(json_file, results_json(analysis.results))
+        print(f"\nResults: {json_file}")
+    if exclusions is not None:
+        table = guard_formulas(analysis.exclusions.astype("str"))
+        write_atomically(exclusions, table.to_csv(index=False).encode("utf-8-sig"))
+        print(f"Left out: {exclusions}")
+
+
+def report(
+    study: StudyName,
+    formats: Annotated[str, typer.Option("--format", metavar="LIST", help="html, pdf and json.")] = "html,pdf,json",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write here; by default into the workspace's reports.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 7 unless every criterion is met.")] = False,
+    index: Index = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Write the validation report: results.json, one HTML page and a PDF."""
+    from calliper.console import TerminalProgress
+    from reports.registered import register_report
+    from reports.validation_report import write_report
+    from studies.errors import UsageError
+    from studies.registry.workspace import open_registry
+
+    wanted = tuple(dict.fromkeys(part.strip().lower() for part in formats.split(",") if part.strip()))
+    if not wanted or not set(wanted) <= {"html", "pdf", "json"}:
+        raise UsageError(f"--format {formats} is not known.", remedy="Give a list of html, pdf and json.")
+    analysis = run_analysis(study, workspace, index)
+    with open_registry(workspace) as registry:
+        with TerminalProgress().stage("Report", len(wanted)) as stage:
+            if out is None:
+                files = register_report(registry, study, analysis, formats=wanted)
+            else:
+                files = write_report(analysis, out, formats=wanted)
+            stage.advance(len(wanted))
+    print_headline(analysis.results)
+    print()
+    for kind, path in files.items():
+        print(f"{kind.upper():<5} {path}")
+    failed = [criterion for criterion in analysis.results["criteria"] if criterion["verdict"] != "met"]
+    if strict and failed:
+        raise typer.Exit(7)
+
+
+def run_analysis(study: str, workspace: Path, index: str | None = None) -> Any:
+    """Read the study and carry out its newest plan."""
+    from calliper.console import TerminalProgress
+    from studies.registry.analysis import analyze_study
+    from studies.registry.workspace import open_registry
+
+    with open_registry(workspace) as registry:
+        return analyze_study(registry, study, index=index, progress=TerminalProgress())
+
+
+def print_headline(results: dict[str, Any]) -> None:
+    """Agreement of each method with the reference, the verdicts and the notes."""
+    from calliper.console import print_table
+
+    measurand = results["measurand"]
+    plan = results["plan"]
+    state = "locked" if plan["locked"] else "not locked"
+    print(f"{results['study']['title']}\n{measurand['label'].capitalize()} ({measurand['unit']}) against {results['reference']}, "
+          f"{results['n']:,} pairs; plan version {plan['version']}, {state}\n")  # fmt: skip
+    rows = []
+    for name, test in results["tests"].items():
+        role = "index" if name == results["index"] else "comparator"
+        if not test.get("n"):
+            rows.append({"method": name, "role": role, "n": test.get("n")})
+            continue
+        limits = test["limits"]
+        rows.append(
+            {
+                "method": name, "role": role, "n": test["n"], "MAE (95% CI)": _interval(test["mae"]),
+                "RMSE": _number(test["rmse"]["estimate"]), "bias (95% CI)": _interval(test["bias"]),
+                "SD": _number(test["sd"]),
+                "limits of agreement": f"{_number(limits['lower']['estimate'])} to {_number(limits['upper']['estimate'])}",
+                "CCC": _number(test["ccc"]["estimate"], 3),
+            }
+        )  # fmt: skip
+    keys = max((list(row) for row in rows), key=len, default=[])
+    print_table(rows, {key: key for key in keys})
+    if results["criteria"]:
+        print()
+        print_table([{key: criterion.get(key) for key in ("name", "rule", "verdict")} for criterion in results["criteria"]])
+    for note in results["notes"]:
+        print(f"\nNote: {note}")
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def _interval(estimate: dict[str, Any]) -> str:
+    if estimate["estimate"] is None:
+        return "–"
+    return f"{_number(estimate['estimate'])} ({_number(estimate['low'])} to {_number(estimate['high'])})"

@@ -1,0 +1,111 @@
+"""`calliper study`: create, list, show, lock, revise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calliper.options import DEFAULT_WORKSPACE, AsJson, StudyName, Workspace
+
+app = typer.Typer(help="Studies and their analysis plans.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits, dashes.")],
+    template: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Plan from a template; see calliper plan list.")
+    ] = None,
+    plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Plan from a YAML file.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title for reports; by default the plan's.")] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Register a study with its analysis plan; the workspace is made where it is not there."""
+    from studies.errors import UsageError
+    from studies.plan import load_plan, load_template, template_names
+    from studies.registry.catalogue import create_study
+    from studies.registry.workspace import open_registry
+
+    if (template is None) == (plan is None):
+        raise UsageError(
+            "A study needs one analysis plan.",
+            remedy=f"Give --plan FILE, or --template NAME with one of: {', '.join(template_names())}.",
+        )
+    chosen = load_template(template) if template else load_plan(plan)
+    with open_registry(workspace, create=True) as registry:
+        study = create_study(registry, name, chosen, title=title)
+    print(f"Created study '{study.name}' in {workspace}: {study.title}.")
+    print(f"Next: calliper ingest {study.name} SOURCE ... --mapping NAME|FILE")
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
+    """All studies with what they hold."""
+    from calliper.console import print_json, print_table
+    from studies.registry.catalogue import list_studies
+    from studies.registry.workspace import open_registry
+
+    with open_registry(workspace) as registry, registry.reading() as connection:
+        studies = list_studies(connection)
+    if as_json:
+        print_json(studies)
+    elif studies:
+        print_table(studies)
+    else:
+        print("No study yet. Create one: calliper study create NAME --template NAME")
+
+
+@app.command()
+def show(name: StudyName, as_json: AsJson = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
+    """One study: what it holds, its ingests and the versions of its plan."""
+    from calliper.console import print_json, print_table
+    from studies.registry.catalogue import describe_study
+    from studies.registry.workspace import open_registry
+
+    with open_registry(workspace) as registry, registry.reading() as connection:
+        found = describe_study(connection, name)
+    if as_json:
+        print_json(found)
+        return
+    print(f"{found['name']}: {found['title']}\n")
+    print_table([{key: found[key] for key in ("subjects", "visits", "readings", "scans", "quarantined")}])
+    print("\nIngests")
+    print_table(found["ingests"])
+    print("\nVersions of the plan")
+    print_table(found["plans"])
+
+
+@app.command()
+def lock(name: StudyName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
+    """Freeze the newest version of the analysis plan; analyses from now on state that it was locked."""
+    from calliper.console import waiting
+    from studies.registry.catalogue import lock_plan
+    from studies.registry.workspace import open_registry
+
+    with open_registry(workspace) as registry:
+        registry.on_wait = waiting
+        plan = lock_plan(registry, name)
+    print(f"Plan version {plan.version} of '{name}' is locked since {plan.locked_at:%Y-%m-%d %H:%M} UTC by {plan.locked_by}.")
+    print(f"SHA-256 {plan.sha256}")
+
+
+@app.command()
+def revise(
+    name: StudyName,
+    plan: Annotated[Path, typer.Option(metavar="FILE", help="The changed plan.")],
+    reason: Annotated[str, typer.Option(help="Why it is changed; it stands in every later report.")],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Add a new version of the analysis plan, with the reason for the change."""
+    from calliper.console import waiting
+    from studies.plan import load_plan
+    from studies.registry.catalogue import revise_plan
+    from studies.registry.workspace import open_registry
+
+    chosen = load_plan(plan)
+    with open_registry(workspace) as registry:
+        registry.on_wait = waiting
+        record = revise_plan(registry, name, chosen, reason=reason)
+    print(f"'{name}' has plan version {record.version} now, not locked. SHA-256 {record.sha256}")

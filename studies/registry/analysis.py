@@ -1,0 +1,32 @@
+"""The analysis of a registered study: its newest plan, carried out on its measurements."""
+
+from __future__ import annotations
+
+from studies.analysis import StudyAnalysis, analyze
+from studies.progress import NoProgress, Progress
+from studies.registry.catalogue import current_plan, find_study
+from studies.registry.frames import study_frames
+from studies.registry.workspace import Registry
+
+
+def analyze_study(
+    registry: Registry, name: str, *, index: str | None = None, progress: Progress | None = None
+) -> StudyAnalysis:
+    """Read a study and analyse it. Raises UsageError for an unknown study, DataError where nothing can be paired."""
+    progress = progress or NoProgress()
+    with registry.reading() as connection:
+        study = find_study(connection, name)
+        record = current_plan(connection, study.id)
+        with progress.stage("Loading", None):
+            frames = study_frames(connection, study.id)
+    with progress.stage("Analysing", None):
+        return analyze(
+            study={"name": study.name, "title": study.title},
+            plan=record.plan,
+            plan_status={"version": record.version, "hash": record.sha256, "locked": record.locked},
+            subjects=frames.subjects,
+            visits=frames.visits,
+            measurements=frames.measurements,
+            data_hash=frames.sha256,
+            index=index,
+        )
