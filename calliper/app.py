@@ -10,7 +10,6 @@ from calliper.commands import analysis, audit, demo, ingest, mapping, plan, stud
 
 app = typer.Typer(
     name="calliper",
-    help="Clinical validation and study analysis for camera-based body composition.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

