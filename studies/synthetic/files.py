@@ -29,7 +29,6 @@ from studies.synthetic.cohort import (
     Visit,
     changed,
     check_numbers,
-    empty_scans,
     read_visit,
     readings_of,
     site_names,
@@ -48,8 +47,8 @@ The people were drawn from regressions fitted to the National Health and Nutriti
 (National Center for Health Statistics, USA). Nothing that is found in these files is evidence about a product.
 
 subjects.csv  one row a subject
-scans.csv     one row a scan (paths of photos are relative to this folder)
 readings.csv  one row a reading
+scans.csv     one row a scan, where there are scans (paths of photos are relative to this folder)
 """
 
 DAMAGED = """\
@@ -96,12 +95,19 @@ def _write_table(frame: pd.DataFrame, stream: IO[str], *, header: bool = True) -
 def write_cohort(cohort: SyntheticCohort, folder: Path | str, *, errors: Sequence[PlantedError] | None = None) -> None:
     """Write `subjects.csv`, `scans.csv`, `readings.csv` and `README.txt` into `folder`, each whole or not at all.
 
+    A cohort without scans has no `scans.csv` (an ingest takes a table with a header and no rows for a failed export);
+    one that is there from before is removed.
+
     `errors` is what `plant_errors` returned beside the damaged cohort: README.txt lists it. Raises StorageError.
     """
     folder = Path(folder)
     for name in ("subjects", "scans", "readings"):
+        table: pd.DataFrame = getattr(cohort, name)
+        if name == "scans" and table.empty:
+            (folder / "scans.csv").unlink(missing_ok=True)
+            continue
         with _replacing(folder / f"{name}.csv") as stream:
-            _write_table(getattr(cohort, name), stream)
+            _write_table(table, stream)
     with _replacing(folder / "README.txt") as stream:
         stream.write(README)
         if errors:
@@ -144,10 +150,7 @@ def write_large(
     folder = Path(folder)
     protocol = _protocol(readings_per_subject)
     with ExitStack() as stack:
-        files = {
-            name: stack.enter_context(_replacing(folder / f"{name}.csv")) for name in ("subjects", "scans", "readings")
-        }
-        _write_table(empty_scans(), files["scans"])
+        files = {name: stack.enter_context(_replacing(folder / f"{name}.csv")) for name in ("subjects", "readings")}
         for first in range(0, subjects, chunk):
             count = min(chunk, subjects - first)
             rng = np.random.default_rng([seed, first])

@@ -1,15 +1,16 @@
 """The files of a synthetic cohort: whole, the same each time, and of any size in bounded memory."""
 
 import tracemalloc
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from studies.errors import StorageError, UsageError
 from studies.synthetic import plant_errors, synthesize, write_cohort, write_large
-from studies.synthetic.cohort import READING_COLUMNS
+from studies.synthetic.cohort import READING_COLUMNS, SCAN_COLUMNS
 
-NAMES = ["README.txt", "readings.csv", "scans.csv", "subjects.csv"]
+NAMES = ["README.txt", "readings.csv", "subjects.csv"]
 
 
 def _bytes(folder):
@@ -29,6 +30,18 @@ def test_files_read_back_as_they_were(tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "readings.csv"), cohort.readings)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "subjects.csv", keep_default_na=True), cohort.subjects)
     assert b"\r" not in (tmp_path / "readings.csv").read_bytes()
+
+
+def test_scans_are_written_where_there_are_some_and_only_then(tmp_path):
+    cohort = synthesize(5, 1)
+    scan = {"subject_id": "SYN-000001", "scan_id": "s1", "visit": "baseline", "front": "photos/s1-front.jpg"}
+    scans = pd.DataFrame([scan], columns=SCAN_COLUMNS)
+    write_cohort(replace(cohort, scans=scans), tmp_path)
+    written = pd.read_csv(tmp_path / "scans.csv")
+    assert list(written) == SCAN_COLUMNS
+    assert written["front"].tolist() == ["photos/s1-front.jpg"]
+    write_cohort(cohort, tmp_path)
+    assert not (tmp_path / "scans.csv").exists()
 
 
 def test_readme_says_that_the_people_are_synthetic(tmp_path):
