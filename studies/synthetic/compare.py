@@ -46,7 +46,7 @@ _BANDS = ((18, 40), (40, 60), (60, 86))
 _GROUPED = ("stature_cm", "bmi", "waist_cm", "body_fat_percent")
 _SMALL = 100  # a group of fewer people has a wider tolerance
 
-# About three standard errors of the difference between two samples of these sizes, or what a study would not notice.
+# About two to four standard errors of the difference between two samples of these sizes.
 _SD_FRACTIONS = {"mean": 0.1, "SD": 0.1, "P5": 0.25, "P95": 0.25}
 _GROUP_FRACTION, _SMALL_GROUP_FRACTION = 0.2, 0.35
 _FIXED = {
