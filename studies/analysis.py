@@ -5,7 +5,6 @@ The same data, plan and software give the same bytes of `results` as JSON, whate
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -20,22 +19,12 @@ from studies.frames import Frames, canonical
 from studies.measurands import MEASURANDS
 from studies.pairing import Paired, pair_frames, to_derive
 from studies.plan_model import DERIVED_METHODS, Plan
+from studies.progress import NoProgress, Progress
 from studies.subgroups import agreement, small_groups
 from studies.suggestions import suggestion
 
 FORMAT = 1
 """Version of the shape of `results`."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with steps done, steps in all, and what comes next."""
-
-_STEPS = (
-    "ordering the data",
-    "computing derived measurements",
-    "pairing",
-    "computing agreement",
-    "describing the cohort",
-)
 
 
 @dataclass(frozen=True)
@@ -72,22 +61,20 @@ def analyze(
     Raises `DataError` where no index measurement can be paired, and `PlanError` where the plan asks for an attribute
     that the subjects do not have.
     """
-    tell = progress or (lambda done, total, what: None)
-    tell(0, len(_STEPS), _STEPS[0])
-    tests = _tests(plan, index)
-    frames = canonical(subjects, visits, measurements)
-    _check_attributes(plan, frames)
-    tell(1, len(_STEPS), _STEPS[1])
-    derived = derive_from(frames, to_derive(frames, plan, tests))
-    tell(2, len(_STEPS), _STEPS[2])
-    paired = pair_frames(frames, plan, tests, derived)
-    _check_pairs(paired, plan, tests[0])
-    tell(3, len(_STEPS), _STEPS[3])
-    table = paired.table
-    for subgroup in plan.subgroups:
-        table[subgroup.name] = groups_of(frames, subgroup, plan)[table["occasion"].to_numpy()]
-    report = agreement(table, plan, tests)
-    tell(4, len(_STEPS), _STEPS[4])
+    progress = progress or NoProgress()
+    tests = _tests(plan, index, measurements)
+    with progress.stage("Ordering the data"):
+        frames = canonical(subjects, visits, measurements)
+        _check_attributes(plan, frames)
+    with progress.stage("Pairing"):
+        derived = derive_from(frames, to_derive(frames, plan, tests))
+        paired = pair_frames(frames, plan, tests, derived)
+        _check_pairs(paired, plan, tests[0])
+        table = paired.table
+        for subgroup in plan.subgroups:
+            table[subgroup.name] = groups_of(frames, subgroup, plan)[table["occasion"].to_numpy()]
+    with progress.stage("Computing agreement"):
+        report = agreement(table, plan, tests)
     measurand = MEASURANDS[plan.measurand]
     results: dict[str, Any] = {
         "calliper": {"format": FORMAT, "version": _version()},
@@ -112,7 +99,6 @@ def analyze(
     results["flow"] = paired.flow
     results["cohort"] = cohort(frames, plan, table)
     results["notes"] = _notes(study, plan, plan_status, tests, paired, derived, table, results)
-    tell(5, len(_STEPS), "done")
     return StudyAnalysis(results, _long(table, plan, tests), paired.exclusions)
 
 
@@ -123,16 +109,20 @@ def _version() -> str:
         return "unknown"
 
 
-def _tests(plan: Plan, index: str | None) -> list[str]:
+def _tests(plan: Plan, index: str | None, measurements: pd.DataFrame) -> list[str]:
     """The tests, index first. Another index than the plan's changes places with it."""
     if index is None or index == plan.index:
         return plan.tests
     if index == plan.reference:
-        raise PlanError(
-            f"'{index}' is the reference standard and cannot be the index test.", remedy="Name another method."
-        )
+        raise PlanError(f"'{index}' is the reference standard and cannot be the index test.")
     if index in DERIVED_METHODS and plan.measurand != "body_fat_percent":
         raise PlanError(f"'{index}' computes body_fat_percent, but the plan's measurand is {plan.measurand}.")
+    recorded = set(measurements.loc[measurements["measurand"] == plan.measurand, "method"])
+    known = (recorded | set(plan.tests)) - {plan.reference}
+    if index not in known and index not in DERIVED_METHODS:
+        raise PlanError(f"No {plan.measurand} was measured by '{index}'.", remedy=suggestion(index, known))
+    if index in [subgroup.name for subgroup in plan.subgroups]:
+        raise PlanError(f"'{index}' is the name of a subgroup of the plan and cannot be the index test too.")
     return [index, *(test for test in plan.tests if test != index)]
 
 
@@ -245,12 +235,12 @@ def _suppression_notes(plan: Plan, table: pd.DataFrame, results: dict[str, Any])
     for subgroup in plan.subgroups:
         few, further = small_groups(table, subgroup.name, plan.minimum_cell)
         if few:
-            sentence = f"{subgroup.title}: not reported, with fewer than {plan.minimum_cell} subjects: {', '.join(few)}"
+            sentence = f"{subgroup.title}: not reported, with fewer than {plan.minimum_cell} subjects: "
             beside = f"; and, so that these cannot be worked out: {', '.join(further)}" if further else ""
-            notes.append(f"{sentence}{beside}.")
+            notes.append(f"{sentence}{', '.join(few)}{beside}.")
     if _has_suppressed(results["cohort"]):
         notes.append(
-            f"Counts below {plan.minimum_cell} in the table of the cohort are hidden, with those that would reveal them."
+            f"In the table of the cohort, counts below {plan.minimum_cell} and those that would reveal them are hidden."
         )
     return notes
 

@@ -40,7 +40,7 @@ METRICS: dict[str, str] = {
 MARGIN_METRICS = ("bias",)
 """Metrics that may have an equivalence margin: those whose value of no difference is zero."""
 
-_RESERVED = ("subject_id", "visit", "method", "reference", "test", "difference", "mean", "n")
+_RESERVED = ("subject_id", "visit", "occasion", "method", "reference", "test", "difference", "mean", "n")
 
 
 def _number(value: Any) -> Any:
