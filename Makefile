@@ -1,0 +1,51 @@
+# Calliper: everything a fresh machine needs. Python 3.11, git and make must be there; the rest is installed here.
+#   make setup      .venv with the calliper command
+#   make demo       the whole road on a synthetic cohort, into ./demo
+#   make test       all tests but the slow ones
+#   make test-slow  the slow ones: many kills, long simulations
+#   make lint       style and types of the source text
+#   make bench      the benchmarks of docs/benchmarks.md
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+WORKERS ?= auto
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: setup demo test test-slow lint bench clean
+
+setup: $(INSTALLED)
+
+# Done again only when what is to be installed has changed.
+$(INSTALLED): pyproject.toml constraints.txt
+	@echo "==> Making .venv with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Calliper needs Python 3.11; say where it is: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv .venv
+	@echo "==> Installing Calliper and what it stands on (a few minutes)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $(INSTALLED)
+	@echo "==> Ready: $(BIN)/calliper --help"
+
+demo: setup
+	@echo "==> The whole road on a synthetic cohort"
+	@$(BIN)/calliper demo --workspace demo
+
+test: setup
+	@echo "==> Testing (the slow tests are in make test-slow)"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+test-slow: setup
+	@echo "==> The slow tests"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+bench: setup
+	@echo "==> Benchmarks"
+	@for script in startup ingest analysis; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+clean:
+	rm -rf .venv build demo *.egg-info .pytest_cache .ruff_cache .hypothesis
