@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,34 +84,38 @@ class QuarantinedSourceRow:
 
 def with_content(failures: Sequence[Failure], tables: Sequence[SourceTable]) -> Iterator[QuarantinedSourceRow]:
     """The source rows behind the failures, in order of source and row. Reads each source concerned once more."""
+    first: dict[int, int] = {}  # several tables of one export share its rows: they are told under the first of them
     by_source: dict[int, dict[int, list[Failure]]] = {}
     for failure in failures:
-        by_source.setdefault(failure.source, {}).setdefault(failure.row, []).append(failure)
+        origin = id(tables[failure.source].origin)
+        source = first.setdefault(origin, failure.source)
+        by_source.setdefault(source, {}).setdefault(failure.row, []).append(failure)
     for source in sorted(by_source):
         wanted = by_source[source]
-        for row in sorted(set(wanted) & {bad.row for bad in tables[source].malformed}):
-            text = next(bad.text for bad in tables[source].malformed if bad.row == row)
-            yield QuarantinedSourceRow(source, row, {}, [_with_value(f, {}, text) for f in wanted.pop(row)])
+        malformed = {bad.row: bad.text for bad in tables[source].malformed}
+        for row in sorted(set(wanted) & set(malformed)):
+            yield QuarantinedSourceRow(source, row, {}, [_with_value(f, {}, malformed[row]) for f in wanted.pop(row)])
         if not wanted:
             continue
-        for chunk in tables[source].chunks():
+        for chunk in tables[source].origin.chunks():
             here = chunk[chunk.index.isin(list(wanted))]
             if here.empty:
                 continue
             text = pd.DataFrame({name: as_text(here[name]) for name in here.columns})
             for row, values in zip(text.index, text.itertuples(index=False, name=None), strict=True):
                 content = {n: v for n, v in zip(text.columns, values, strict=True) if not pd.isna(v)}
-                yield QuarantinedSourceRow(
-                    source, int(row), content, [_with_value(f, content, None) for f in wanted[int(row)]]
-                )
+                failed = [_with_value(_on_disk(f, tables[f.source]), content, None) for f in wanted[int(row)]]
+                yield QuarantinedSourceRow(source, int(row), content, failed)
+
+
+def _on_disk(failure: Failure, table: SourceTable) -> Failure:
+    """The failure with its column named as it is on disk."""
+    return failure if failure.column is None else replace(failure, column=table.origin_column(failure.column))
 
 
 def _with_value(failure: Failure, content: dict[str, str], text: str | None) -> Failure:
     value = text if text is not None else content.get(failure.column or "")
-    return Failure(
-        failure.rule, failure.table, failure.severity, failure.source, failure.row, failure.column, failure.reason,
-        failure.remedy, value if value is None else value[:200],
-    )  # fmt: skip
+    return replace(failure, value=None if value is None else value[:200])
 
 
 class QuarantineFiles:
@@ -123,7 +127,7 @@ class QuarantineFiles:
         self.paths: list[Path] = []
 
     def add(self, row: QuarantinedSourceRow) -> None:
-        table = self.tables[row.source]
+        table = self.tables[row.source].origin
         if row.source not in self._open:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / _file_name(table, {path.name for path in self.paths})
