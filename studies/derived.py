@@ -148,10 +148,9 @@ def derive_from(frames: Frames, methods: Sequence[str]) -> Derived:
             )
         )
         missing.append(visits.loc[~complete, keys].assign(method=method, reason=reason[~complete]))
-    table = pd.concat(made, ignore_index=True).assign(
-        measurement_id=pd.Series(pd.NA, dtype="Int64"), measurand="body_fat_percent", device=None, unit="%",
-        replicate=1, kind=DERIVED,
-    )  # fmt: skip
+    table = pd.concat(made, ignore_index=True)
+    constant = {"measurand": "body_fat_percent", "device": None, "unit": "%", "replicate": 1, "kind": DERIVED}
+    table = table.assign(**constant, measurement_id=pd.array([pd.NA] * len(table), dtype="Int64"))
     return Derived(table, pd.concat(missing, ignore_index=True))
 
 

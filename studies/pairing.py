@@ -422,11 +422,12 @@ def _exclusions(
 ) -> pd.DataFrame:
     subjects, visits = frames.subjects["subject_id"], frames.visits[["subject_id", "visit"]]
     left_out = recorded & ~of_measurement.none
-    rows = data.loc[left_out, ["subject_id", "visit", "measurement_id", "method"]]
+    rows = data.loc[left_out, ["subject_id", "visit", "measurement_id", "method", "subject", "occasion"]]
+    rows = rows.assign(reason=of_measurement.text[left_out]).sort_values(["subject", "occasion", "measurement_id"])
     parts = [
         pd.DataFrame({"level": "subject", "subject_id": subjects, "reason": of_subject.text})[~of_subject.none],
         visits.assign(level="visit", reason=of_visit.text)[~of_visit.none],
-        rows.assign(level="measurement", reason=of_measurement.text[left_out]),
+        rows.assign(level="measurement"),
         *(
             pd.DataFrame({"level": "method", "subject_id": subjects, "method": test, "reason": reasons.text})[
                 ~reasons.none
