@@ -171,6 +171,16 @@ class RedcapTable(SourceTable):
             sheet=base.sheet,
         )
 
+    @property
+    def origin(self) -> SourceTable:
+        return self._export.table
+
+    def origin_column(self, column: str) -> str:
+        if column in self._names:
+            return self._names[column][0].source
+        found = next((c for c in self._export.columns if c.role in ("id", "row") and c.name == column), None)
+        return found.source if found else column
+
     def _chunks(self, columns: list[str], rows: int) -> Iterator[pd.DataFrame]:
         for chunk in self._export.table.chunks(rows=rows):
             text = chunk.apply(as_text)
@@ -206,6 +216,14 @@ def is_dictionary(table: SourceTable) -> bool:
     """Whether a table is a REDCap data dictionary."""
     names = _dictionary_names(table)
     return all(key in names for key in _NEEDED)
+
+
+def is_export(table: SourceTable, dictionary: SourceTable) -> bool:
+    """Whether a table is an export of the project of a data dictionary."""
+    try:
+        return table is not dictionary and _as_export(table, _Dictionary(dictionary)) is not None
+    except Faults:  # `redcap_tables` says what is wrong with the dictionary
+        return True
 
 
 def redcap_tables(tables: Sequence[SourceTable]) -> list[SourceTable]:

@@ -86,6 +86,15 @@ class SourceTable(ABC):
         """A place in this table, for messages."""
         return Where(file=str(self.path), sheet=self.sheet, row=row, column=column)
 
+    @property
+    def origin(self) -> SourceTable:
+        """The table as it lies on disk; another than this one only where one file holds several tables interleaved."""
+        return self
+
+    def origin_column(self, column: str) -> str:
+        """The name that one of this table's columns has on disk."""
+        return column
+
     def close(self) -> None:  # noqa: B027 - most tables have nothing to close
         """Nothing is kept open; there so that callers need not know."""
 
