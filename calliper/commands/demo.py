@@ -12,7 +12,7 @@ def demo(
     workspace: Annotated[
         Path, typer.Option("--workspace", "-w", metavar="DIR", help="A new folder for the demonstration.")
     ] = Path("demo"),
-    subjects: Annotated[int, typer.Option(min=30, max=100_000, help="How many synthetic people.")] = 134,
+    subjects: Annotated[int, typer.Option(min=100, max=100_000, help="How many synthetic people.")] = 134,
     seed: Annotated[int, typer.Option(help="The same seed gives the same people.")] = 2022,
 ) -> None:
     """Make a synthetic cohort, with some bad rows, and take it the whole way to a validation report.
