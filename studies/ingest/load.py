@@ -124,9 +124,7 @@ class Loader:
                 key = one.pop("key")
                 self.connection.execute(update(Subject).where(Subject.id == key).values(**one))
         self._subjects = dict(
-            self.connection.execute(select(Subject.code, Subject.id).where(Subject.study_id == self.study.id))
-            .tuples()
-            .all()
+            self.connection.execute(select(Subject.code, Subject.id).where(Subject.study_id == self.study.id)).all()
         )
 
     def _subject_changes(self, old: Any, row: dict[str, Any], values: dict[str, Any], sites: dict) -> dict[str, Any]:
@@ -163,7 +161,7 @@ class Loader:
     def _codes(self, table: type[Site] | type[Device], codes: pd.Series) -> dict[str, int]:
         """The keys of site or device codes, registering those that are new."""
         known = dict(
-            self.connection.execute(select(table.code, table.id).where(table.study_id == self.study.id)).tuples().all()
+            self.connection.execute(select(table.code, table.id).where(table.study_id == self.study.id)).all()
         )
         missing = sorted(set(codes.dropna().unique()) - set(known))
         if missing:
@@ -356,7 +354,7 @@ class Loader:
             if values["attributes"] != old.attributes and values["attributes"]:
                 self._note("scans", row["subject_id"], "attributes", json.dumps(old.attributes), row["attributes"], place)
             stored = dict(
-                self.connection.execute(select(Photo.view, Photo.sha256).where(Photo.scan_id == old.id)).tuples().all()
+                self.connection.execute(select(Photo.view, Photo.sha256).where(Photo.scan_id == old.id)).all()
             )
             for view, photo in photos.items():
                 if stored.get(view) != photo["sha256"]:
