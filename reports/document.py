@@ -23,9 +23,9 @@ Align = Literal["left", "right", "center"]
 # mark; and the bidirectional overrides, which would let one cell reorder the text of its neighbours.
 _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ue000-\uf8ff\ufeff\ufdd0-\ufdef\ufffe\uffff"
-    "\u202a-\u202e\u2066-\u2069\U000f0000-\U0010ffff]|[" + "".join(
-        chr(plane * 0x10000 + last) for plane in range(1, 15) for last in (0xFFFE, 0xFFFF)
-    ) + "]"
+    "\u202a-\u202e\u2066-\u2069\U000f0000-\U0010ffff]|["
+    + "".join(chr(plane * 0x10000 + last) for plane in range(1, 15) for last in (0xFFFE, 0xFFFF))
+    + "]"
 )
 
 
@@ -380,7 +380,12 @@ def _table(table: Table, numbers: dict[str, str]) -> dict[str, Any]:
         "number": numbers[table.id],
         "caption": _plain(table.caption, numbers),
         "columns": [
-            {"header": clean(column.header), "align": column.align, "grouped": bool(column.group), "width": column.width}
+            {
+                "header": clean(column.header),
+                "align": column.align,
+                "grouped": bool(column.group),
+                "width": column.width,
+            }
             for column in table.columns
         ],
         "groups": groups if any(group["text"] for group in groups) else [],

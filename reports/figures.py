@@ -192,7 +192,9 @@ def wrap(text: str, width: float, size: float, weight: str = "normal") -> list[s
     line = ""
     for word in clean(text).split():
         while _text_width(word, size, weight) > width and len(word) > 1:
-            fit = max(1, next(n for n in range(len(word), 0, -1) if n == 1 or _text_width(word[:n], size, weight) <= width))
+            fit = max(
+                1, next(n for n in range(len(word), 0, -1) if n == 1 or _text_width(word[:n], size, weight) <= width)
+            )
             if line:
                 lines.append(line)
                 line = ""
@@ -445,9 +447,7 @@ def identity_panel(
             _nothing(axes, "no pairs")
         axes.plot(lim, lim, color=INK, linewidth=0.9, zorder=3)
         if ccc["estimate"] is not None:
-            axes.text(
-                0.03, 0.97, f"CCC {number(ccc['estimate'], 3)}", transform=axes.transAxes, va="top", fontsize=7.5
-            )
+            axes.text(0.03, 0.97, f"CCC {number(ccc['estimate'], 3)}", transform=axes.transAxes, va="top", fontsize=7.5)
         axes.set_title(_fitting(f"{sentence(method.label)} (n = {count(len(tests))})", 2.5 * 72, 9))
         axes.set_xlabel(_fitting(f"{reference} ({unit_of_values(unit)})", side * 72, 8))
         axes.set_ylabel(_fitting(f"{method.label} ({unit_of_values(unit)})", side * 72, 8), labelpad=2)
@@ -652,7 +652,9 @@ def forest_panel(
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(_fitting(axis, (PANEL_WIDTH - 0.3) * 72, 8), x=0.5)
-        figure.text(0.02, (height - 0.17) / height, _fitting(title, 0.95 * PANEL_WIDTH * 72, 9), fontsize=9, weight="bold")
+        figure.text(
+            0.02, (height - 0.17) / height, _fitting(title, 0.95 * PANEL_WIDTH * 72, 9), fontsize=9, weight="bold"
+        )
         handles = [
             Line2D(
                 [], [], color=method.colour, marker=method.marker, markersize=4, linewidth=1.1, markeredgewidth=0,
@@ -761,7 +763,9 @@ def flow_panel(steps: Sequence[FlowStep]) -> Panel:
         told = []
         for step in steps:
             out = f", {step.excluded_title.lower()}: " if step.excluded else ""
-            told.append(f"{step.title}: {count(step.n)}{out}" + "; ".join(f"{why} {count(n)}" for why, n in step.excluded))
+            told.append(
+                f"{step.title}: {count(step.n)}{out}" + "; ".join(f"{why} {count(n)}" for why, n in step.excluded)
+            )
         return _panel(figure, f"Flow of participants. {'. '.join(told)}.")
 
 

@@ -7,6 +7,7 @@ never typed.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -260,3 +261,17 @@ def proportional(item: Mapping[str, Any] | None, method: str) -> str:
         return f"The data do not show that the bias of {method} changes with the size of the measurement"
     way = "rises" if found["estimate"] > 0 else "falls"
     return f"The difference of {method} {way} with the size of the measurement"
+
+
+def in_words(text: str, names: Mapping[str, str]) -> str:
+    """Text of the analysis with the codes of methods and measurands as their labels.
+
+    >>> in_words("no bia at the same visit", {"bia": "BIA"})
+    'no BIA at the same visit'
+    """
+    known = {name: label for name, label in names.items() if name != label}
+    if not known:
+        return text
+    longest_first = sorted(known, key=len, reverse=True)
+    pattern = r"(?<![\w-])(" + "|".join(re.escape(name) for name in longest_first) + r")(?![\w-])"
+    return re.sub(pattern, lambda found: known[found.group()], text)
