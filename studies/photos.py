@@ -16,7 +16,7 @@ MAXIMUM_PIXELS = 100_000_000
 LEAST_SIDE = 240
 LEAST_HEIGHT = 320
 _SUFFIX = {"image/jpeg": ".jpg", "image/png": ".png"}
-_PILLOW_FORMATS = ("JPEG", "PNG", "MPO", "WEBP")
+_PILLOW_FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 class PhotoProblem(Exception):
@@ -67,20 +67,23 @@ def check(path: Path) -> CheckedPhoto:
     if size > MAXIMUM_BYTES:
         raise PhotoProblem(f"has {size / 1e6:.0f} MB, more than the {MAXIMUM_BYTES / 1e6:.0f} MB that are read")
     raw = path.read_bytes()
+    Image.init()  # so that every format named below is registered
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large images; the limit below refuses them
             with Image.open(io.BytesIO(raw), formats=_PILLOW_FORMATS) as image:
                 width, height = image.size
                 if width * height > MAXIMUM_PIXELS:
-                    raise PhotoProblem(f"has {width} × {height} pixels, more than {MAXIMUM_PIXELS / 1e6:.0f} million")
+                    raise PhotoProblem(f"has more than {MAXIMUM_PIXELS / 1e6:.0f} million pixels ({width} × {height})")
                 turned = image.getexif().get(0x0112, 1) not in (0, 1)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
                 kind = image.format
     except PhotoProblem:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise PhotoProblem(f"has more than {MAXIMUM_PIXELS / 1e6:.0f} million pixels") from None
+    except UnidentifiedImageError:
         raise PhotoProblem("is not a JPEG, PNG or WebP image") from None
     except Exception as error:  # decoders raise whatever they meet in a damaged file
         raise PhotoProblem(f"is damaged and cannot be decoded ({type(error).__name__})") from None

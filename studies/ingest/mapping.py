@@ -60,6 +60,10 @@ def _as_value(given: Any) -> Any:
 ValueRule = Annotated[Value, BeforeValidator(_as_value)]
 
 
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 class Condition(_Part):
     """A row filter: rows for which it does not hold are not selected, and counted under `reason`."""
 
@@ -90,7 +94,7 @@ class Condition(_Part):
         }  # fmt: skip
         for name, text in words.items():
             if (limit := getattr(self, name)) is not None:
-                shown = ", ".join(str(item) for item in limit) if isinstance(limit, list) else str(limit)
+                shown = ", ".join(_short(item) for item in limit) if isinstance(limit, list) else _short(limit)
                 return f"{self.column} {text.format(shown)}"
         return f"{self.column} is {'missing' if self.present else 'given'}"
 
@@ -99,20 +103,20 @@ class Join(_Part):
     """Columns of another source, added to the rows of this one by a key that is unique there."""
 
     source: str
-    on: str | dict[str, str]
+    by: str | dict[str, str]
     columns: Annotated[list[str], Field(min_length=1)]
     how: Literal["left", "inner"] = "left"
 
     def keys(self) -> tuple[str, str]:
         """The key's column here, and its column in the joined source."""
-        if isinstance(self.on, str):
-            return self.on, self.on
-        return next(iter(self.on.items()))
+        if isinstance(self.by, str):
+            return self.by, self.by
+        return next(iter(self.by.items()))
 
     @model_validator(mode="after")
     def _one_key(self) -> Join:
-        if isinstance(self.on, dict) and len(self.on) != 1:
-            raise ValueError("write `on: COLUMN`, or `on: {COLUMN_HERE: COLUMN_THERE}` with one pair")
+        if isinstance(self.by, dict) and len(self.by) != 1:
+            raise ValueError("write `by: COLUMN`, or `by: {COLUMN_HERE: COLUMN_THERE}` with one pair")
         return self
 
 
@@ -297,12 +301,13 @@ def _message(fault: Any, lines: dict[str, int], name: str, document: dict[str, A
     text = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         key = str(fault["loc"][-1])
-        text = f"`{key}` is not known here. {suggestion(key, _known_keys(fault["loc"]))}"
+        text = f"`{key}` is not known here. {suggestion(key, _known_keys(fault['loc']))}"
     elif fault["type"] == "missing":
         text = f"`{fault['loc'][-1]}` is missing"
     elif "input" in fault and not isinstance(fault["input"], dict | list):
         text = f"{text[0].lower()}{text[1:]}, not {fault['input']!r}"
-    return f"{name}, line {line}{f', {path}' if path else ''}: {text.rstrip(".")}{"" if text.endswith("?") else "."}"
+    end = '' if text.endswith(('?', '.')) else '.'
+    return f"{name}, line {line}{f', {path}' if path else ''}: {text}{end}"
 
 
 def _is_union_step(step: Any) -> bool:
