@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -18,8 +18,11 @@ from validation.concordance import ccc, pearson
 from validation.errors import NotFinite, OutOfRange, ShapeMismatch, UnknownOption, ValidationError
 from validation.multiplicity import holm
 from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option
+from validation.regression import Line, deming
+from validation.reliability import FORMS, icc
 from validation.resampling import Distribution, bca
 from validation.results import Estimate, attempt, digits, rows
+from validation.robust import passing_bablok
 from validation.subgroups import bias_gap, gap, group_labels, sort_key, subject_moments
 
 # Metrics whose gaps between groups are reported.
@@ -270,6 +273,7 @@ def summarise(table: ErrorTable | None, drawn: Mapping[str, Distribution], setti
             "within": {key(k): nothing for k in settings.within},
             "pearson": nothing,
             "ccc": nothing,
+            **structure(None, None, level),
         }
     clusters = None if table.independent else table.clusters
     try:
@@ -290,6 +294,40 @@ def summarise(table: ErrorTable | None, drawn: Mapping[str, Distribution], setti
         if clusters is not None and item.estimate is not None:
             item = bca(drawn[name], level=level)
         out[name] = item.to_dict()
+    return out | structure(table, clusters, level)
+
+
+# The quantities of a method that need the table itself, and the parts of each.
+LINES = {"deming": ("slope", "intercept"), "passing_bablok": ("slope", "intercept")}
+
+
+def structure(table: ErrorTable | None, clusters: NDArray[np.intp] | None, level: float) -> dict[str, Any]:
+    """Intraclass correlations, Deming's line (jackknife) and Passing and Bablok's (analytic) of one test."""
+
+    def tried(parts: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return make()
+        except ValidationError as error:
+            return dict.fromkeys(parts, Estimate.missing(str(error), level=level).to_dict())
+
+    def line(result: Line) -> dict[str, Any]:
+        return {part: item for part, item in result.to_dict().items() if part in ("slope", "intercept")}
+
+    if table is None:
+        reason = "no row has both the test and the reference"
+        nothing = Estimate.missing(reason, level=level).to_dict()
+        return {"icc": dict.fromkeys(FORMS, nothing)} | {n: dict.fromkeys(p, nothing) for n, p in LINES.items()}
+    x, y = table.test, table.reference
+    out = {
+        "icc": tried(FORMS, lambda: icc(np.column_stack([x, y]), level=level).to_dict()),
+        "deming": tried(LINES["deming"], lambda: line(deming(x, y, subject=clusters, level=level))),
+        "passing_bablok": tried(LINES["passing_bablok"], lambda: line(passing_bablok(x, y, level=level))),
+    }
+    if clusters is not None:
+        for name in ("icc", "passing_bablok"):
+            for item in out[name].values():
+                if item["low"] is not None:
+                    item.update(low=None, high=None, reason="its interval needs one pair a subject")
     return out
 
 
@@ -367,6 +405,11 @@ def describe(report: AgreementReport) -> str:
             *(f"  {f'within ±{k}, %':<18}{text(item)}" for k, item in method["within"].items()),
             f"  Pearson's r       {text(method['pearson'])}",
             f"  Lin's CCC         {text(method['ccc'])}",
+            f"  ICC(A,1)          {text(method['icc']['ICC(A,1)'])}",
+            f"  Deming            slope {text(method['deming']['slope'])}; "
+            f"intercept {text(method['deming']['intercept'])}",
+            f"  Passing–Bablok    slope {text(method['passing_bablok']['slope'])}; "
+            f"intercept {text(method['passing_bablok']['intercept'])}",
         ]
     if report.comparisons:
         lines += ["", "Comparisons on the rows that both have (permutation p, adjusted by Holm)"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import special, stats
 
 from validation.errors import Degenerate
 from validation.pairs import Floats, confidence, option, pair, same
@@ -70,6 +70,38 @@ def pearson(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> Es
     sxx, syy, sxy, _ = moments(x, y)
     r = max(-1.0, min(1.0, sxy / math.sqrt(sxx * syy)))
     return fisher(r, 1 / math.sqrt(len(x) - 3) if len(x) > 3 else math.inf, level=level, method="Fisher z")
+
+
+def spearman(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Spearman's rank correlation, mean ranks for ties.
+
+    Interval: Fisher's z with standard error sqrt((1 + r²/2) / (n - 3)) (Bonett DG, Wright TA. Psychometrika
+    2000;65:23-28). Raises as `pearson`.
+    """
+    confidence(level)
+    x, y = pair(test, reference, least=3)
+    refuse_constant(x, y)
+    u, v = stats.rankdata(x), stats.rankdata(y)
+    suu, svv, suv, _ = moments(u, v)
+    r = max(-1.0, min(1.0, suv / math.sqrt(suu * svv)))
+    se = math.sqrt((1 + r * r / 2) / (len(x) - 3)) if len(x) > 3 else math.inf
+    return fisher(r, se, level=level, method="Fisher z, Bonett–Wright")
+
+
+def kendall(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Kendall's tau-b.
+
+    Interval: Fisher's z with standard error sqrt(0.437 / (n - 4)) (Bonett and Wright 2000), n >= 5. Raises as
+    `pearson`.
+    """
+    confidence(level)
+    x, y = pair(test, reference, least=3)
+    refuse_constant(x, y)
+    tau = max(-1.0, min(1.0, float(stats.kendalltau(x, y).statistic)))
+    if len(x) < 5:
+        reason = f"{len(x)} pairs where at least 5 are needed for the interval"
+        return Estimate(tau, None, None, level, "Fisher z, Bonett–Wright", reason)
+    return fisher(tau, math.sqrt(0.437 / (len(x) - 4)), level=level, method="Fisher z, Bonett–Wright")
 
 
 def fisher(r: float, se: float, *, level: float, method: str) -> Estimate:

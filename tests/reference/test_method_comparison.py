@@ -9,6 +9,10 @@ import pytest
 from validation.accuracy import error_measures
 from validation.agreement import bland_altman, exact_factors, limits_of_agreement, paired_factors, tolerance_factor
 from validation.concordance import ccc, pearson
+from validation.precision import repeatability
+from validation.regression import deming, ols
+from validation.reliability import icc
+from validation.robust import passing_bablok
 
 # data set -> (test, reference) columns, as the expected files have them.
 PAIRS = {
@@ -160,3 +164,145 @@ def test_exact_paired_interval(case):
         assert limits.upper.interval == pytest.approx(values["upperLoA"], rel=1e-3)
         assert limits.lower.interval == pytest.approx(values["lowerLoA"], rel=1e-3)
     assert np.isfinite(limits.lower.low)
+
+
+FORMS = {
+    "ICC1": "ICC(1,1)",
+    "ICC2": "ICC(A,1)",
+    "ICC3": "ICC(C,1)",
+    "ICC1k": "ICC(1,k)",
+    "ICC2k": "ICC(A,k)",
+    "ICC3k": "ICC(C,k)",
+}
+
+
+def check_psych(ratings, values):
+    found = icc(ratings)
+    for theirs, form in FORMS.items():
+        assert found[form].estimate == pytest.approx(values[theirs]["icc"], rel=1e-9)
+        assert found[form].interval == pytest.approx((values[theirs]["lower"], values[theirs]["upper"]), rel=1e-9)
+        assert found.p_values[form] == pytest.approx(values[theirs]["p"], rel=1e-9)
+
+
+def check_irr(ratings, expected):
+    """irr agrees but for the interval of ICC(A,k), whose degrees of freedom it finds anew."""
+    found = icc(ratings)
+    for form, name in {
+        "ICC(1,1)": "oneway_consistency_single",
+        "ICC(1,k)": "oneway_consistency_average",
+        "ICC(C,1)": "twoway_consistency_single",
+        "ICC(C,k)": "twoway_consistency_average",
+        "ICC(A,1)": "twoway_agreement_single",
+        "ICC(A,k)": "twoway_agreement_average",
+    }.items():
+        values = expected(f"irr_icc_{name}")[-1]
+        assert found[form].estimate == pytest.approx(values["icc"], rel=1e-9)
+        if form != "ICC(A,k)":
+            assert found[form].interval == pytest.approx(values["ci95"], rel=1e-9)
+
+
+def test_intraclass_correlation(case):
+    x, y, expected = case
+    if expected("psych_icc6"):
+        check_psych(np.column_stack([x, y]), expected("psych_icc6")[0])
+
+
+@pytest.mark.parametrize("name", ["shrout_fleiss1979", "irr_anxiety"])
+def test_intraclass_correlation_of_raters(folder, name):
+    ratings = pd.read_csv(folder / f"{name}.csv").drop(columns="subject", errors="ignore")
+    found = json.loads((folder / "expected" / f"{name}.json").read_text())["results"]
+
+    def expected(quantity):
+        return [item["values"] for item in found if item["quantity"] == quantity]
+
+    check_irr(ratings, expected)
+    if expected("psych_icc6"):
+        check_psych(ratings, expected("psych_icc6")[0])
+
+
+def agrees(line, values, *, rel):
+    """Whether both coefficients and their intervals are those of mcr."""
+    for name in ("intercept", "slope"):
+        found = getattr(line, name)
+        assert found.estimate == pytest.approx(values[name], rel=rel)
+        assert found.interval == pytest.approx(values[f"{name}_ci"], rel=rel)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "fit", "rel"),
+    [
+        ("LinReg_analytical", ols, 1e-9),
+        ("LinReg_jackknife", lambda x, y: ols(x, y, interval="jackknife"), 1e-9),
+        ("Deming_analytical", lambda x, y: deming(x, y, interval="analytic"), 1e-9),
+        ("Deming_jackknife", deming, 1e-9),
+        ("WDeming_jackknife", lambda x, y: deming(x, y, weighted=True), 1e-6),
+        ("PaBa_analytical", passing_bablok, 1e-9),
+        ("PaBa_jackknife", lambda x, y: passing_bablok(x, y, interval="jackknife"), 1e-9),
+    ],
+)
+def test_regression(case, quantity, fit, rel):
+    x, y, expected = case
+    (values,) = expected(f"mcreg_{quantity}")
+    agrees(fit(x, y), values, rel=rel)
+
+
+def test_bias_at_levels_and_bootstrap_of_creatinine(folder):
+    table = pd.read_csv(folder / "mcr_creatinine.csv").dropna()
+    x, y = table["plasma.crea"], table["serum.crea"]
+    found = json.loads((folder / "expected" / "mcr_creatinine.json").read_text())["results"]
+    values = {item["quantity"]: item["values"] for item in found}
+    line = deming(x, y)
+    for (level, bias, _, low, high), ours in zip(
+        values["bias_at_levels_Deming_jackknife"]["rows"], line.bias_at([0.8, 1, 2, 5]), strict=True
+    ):
+        assert level in (0.8, 1, 2, 5)
+        assert (ours.estimate, ours.low, ours.high) == pytest.approx((bias, low, high), rel=1e-9)
+    for fit, name in ((deming, "Deming"), (passing_bablok, "PaBa")):
+        drawn = fit(x, y, interval="bootstrap", resamples=5000)
+        for part in ("slope", "intercept"):
+            _, low, high = values[f"mcreg_bootstrap_{name}_BCa"][part]
+            # Their acceleration and ours differ a little, and both are drawn: 12 % of the width.
+            assert getattr(drawn, part).interval == pytest.approx((low, high), abs=0.12 * (high - low))
+
+
+def test_regression_of_very_large_numbers(folder):
+    table = pd.read_csv(folder / "mcr_anait_td13.csv")
+    for item in json.loads((folder / "expected" / "mcr_anait_td13.json").read_text())["results"]:
+        call, values = item["call"], item["values"]
+        method = call["RegMethod"]
+        if method in ("LinReg", "WLinReg"):
+            line = ols(table["y"], table["x"], weighted=method == "WLinReg")
+        elif "Deming" in method:
+            line = deming(table["y"], table["x"], weighted=method == "WDeming", error_ratio=float(call["ErrorRatio"]))
+        elif method in ("PaBa", "PaBaLarge", "PBequi"):
+            kind = "equivariant" if method == "PBequi" else "classic"
+            line = passing_bablok(table["y"], table["x"], kind=kind)
+        else:
+            continue
+        # The stored figures rest on a t quantile of seven digits, those of Passing–Bablok are printed with six.
+        assert line.slope.estimate == pytest.approx(values["Slope"], rel=1e-6)
+        assert line.intercept.estimate == pytest.approx(values["Intercept"], rel=1e-6)
+        if item["quantity"] != "PBequi-large":
+            assert line.slope.interval == pytest.approx((values["SlopeL"], values["SlopeU"]), rel=1e-6)
+        if method != "PBequi":
+            assert line.intercept.interval == pytest.approx((values["InterceptL"], values["InterceptU"]), rel=1e-6)
+
+
+def test_precision(folder):
+    table = pd.read_csv(folder / "ba1986_pefr.csv")
+    found = json.loads((folder / "expected" / "ba1986_pefr.json").read_text())["results"]
+    for name in ("wright", "mini"):
+        (values,) = [item["values"] for item in found if item["quantity"] == f"repeatability_{name}"]
+        ours = repeatability(np.r_[table[f"{name}1"], table[f"{name}2"]], np.tile(np.arange(17), 2))
+        assert ours.within_sd.estimate == pytest.approx(values["sw"], rel=1e-9)
+        assert ours.repeatability.estimate == pytest.approx(values["rc_277"], rel=1e-9)
+        assert ours.rms_cv.estimate == pytest.approx(values["rms_cv_pct"], rel=1e-9)
+    table = pd.read_csv(folder / "ba1999_sbp.csv")
+    found = json.loads((folder / "expected" / "ba1999_sbp.json").read_text())["results"]
+    (values,) = [item["values"] for item in found if item["quantity"] == "within_subject_and_repeatability"]
+    for name in "JRS":
+        values_by_row = table[[f"{name}1", f"{name}2", f"{name}3"]].to_numpy().ravel()
+        ours = repeatability(values_by_row, np.repeat(np.arange(85), 3))
+        assert ours.within_sd.estimate == pytest.approx(values["sw"][name], rel=1e-9)
+        # They multiply by 1.96, we by the normal quantile 1.959964.
+        assert ours.repeatability.estimate == pytest.approx(values["rc"][name] * 1.959963984540054 / 1.96, rel=1e-9)

@@ -13,7 +13,7 @@ from validation.errors import NotFinite, OutOfRange, UnknownOption
 QUICK = {"resamples": 400, "seed": 7}
 METHOD = {
     "n", "bias", "sd", "p_value", "limits", "proportional_bias", "mae", "rmse", "median_ae", "mape", "within",
-    "pearson", "ccc",
+    "pearson", "ccc", "icc", "deming", "passing_bablok",
 }  # fmt: skip
 
 
