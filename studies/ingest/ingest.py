@@ -12,15 +12,16 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, func, insert, select, update
 
-from studies.canonical import KEYS
+from studies.canonical import KEYS, TABLES
 from studies.errors import Faults
 from studies.ingest import normalise
 from studies.ingest.load import VIEWS, Loader
@@ -40,7 +41,7 @@ from studies.progress import NoProgress, Progress
 from studies.quality.facts import Facts, Gathered, repeats
 from studies.quality.rules import Rule, rules_of
 from studies.quality.validate import Suite
-from studies.readers import ReaderOptions, SourceTable, file_sha256, open_sources, redcap_tables
+from studies.readers import ReaderOptions, SourceTable, explain_number, file_sha256, open_sources, redcap_tables
 from studies.registry import audit
 from studies.registry.catalogue import StudyRecord, find_study
 from studies.registry.schema import IngestBatch, QuarantinedRow, Reading, Subject, Visit
@@ -231,21 +232,26 @@ class _Work:
 
     def _judge(self, table: str, suite: Suite, chunk: pd.DataFrame) -> pd.DataFrame:
         failures = suite.failures(chunk)
-        bad = pd.Series(False, index=range(len(chunk)))
+        bad = np.zeros(len(chunk), dtype=bool)
+        for rule in suite.rules.values():
+            if rule.severity == "reject":
+                bad[failures.of(rule)] = True
         flags: dict[int, list[str]] = {}
         for name, rule in suite.rules.items():
-            rows = failures.rows.get(name, [])
+            rows = failures.of(rule)
+            if rule.severity == "warn":
+                rows = rows[~bad[rows]]  # a row that stays out needs no flag
+                for position in rows:
+                    flags.setdefault(int(position), []).append(name)
             self.collected.count(rule, len(chunk), len(rows))
             for position in rows:
                 self.collected.failures.append(self._failure(table, rule, chunk.iloc[int(position)]))
-                if rule.severity == "warn":
-                    flags.setdefault(int(position), []).append(name)
-            if rule.severity == "reject" and len(rows):
-                bad.iloc[rows] = True
+        self.collected.rejected_rows[table] += int(bad.sum())
+        self.collected.flagged_rows[table] += len(flags)
         marks = pd.Series(pd.NA, index=chunk.index, dtype="str")
         for position, names in flags.items():
             marks.iloc[position] = ",".join(names)
-        return chunk.assign(flags=marks)[~bad.to_numpy()].reset_index(drop=True)
+        return chunk.assign(flags=marks)[~bad].reset_index(drop=True)
 
     def _failure(self, table: str, rule: Rule, row: pd.Series) -> Failure:
         bound = self.binding.rules[int(row["rule_index"])]
@@ -383,7 +389,22 @@ class _Work:
         )
 
     def _rejected_rows(self) -> Iterator[Any]:
-        return with_content(self.collected.rejected(), self.tables)
+        return with_content(self.collected.rejected(), self.tables, self._told)
+
+    def _told(self, failure: Failure) -> Failure:
+        """The failure with the reason why its value cannot be read, where that is what failed."""
+        field_name = failure.rule.removesuffix("_readable")
+        item = next((item for item in TABLES.get(failure.table, ()) if item.name == field_name), None)
+        if failure.rule == field_name or item is None or failure.value is None:
+            return failure
+        table = self.tables[failure.source]
+        if item.kind == "number":
+            return replace(failure, reason=explain_number(failure.value, table.decimal))
+        if item.kind in ("date", "moment"):
+            parsers = (rule.dates.get(failure.column or "") for rule in self.binding.rules if rule.source is table)
+            parser = next((parser for parser in parsers if parser is not None), None)
+            return replace(failure, reason=parser.explain(failure.value)) if parser else failure
+        return failure
 
     def _file_rejected(self, connection: Connection, batch: int, rejected: list[Any]) -> None:
         """Into the quarantine, but for rows that lie there already, word for word."""
@@ -430,20 +451,18 @@ class _Work:
     ) -> dict[str, Any]:
         failures = [failure for row in rejected for failure in row.failures]
         flagged = [
-            failure for row in with_content(self.collected.flagged()[:EXAMPLES], self.tables) for failure in row.failures
+            failure for row in with_content(self.collected.flagged()[:EXAMPLES], self.tables, self._told) for failure in row.failures
         ]
         tables: dict[str, dict[str, int]] = {}
         for table in _ORDER:
             counts = loader.counts.get(table)
-            places = {(f.source, f.row, f.column if table == "readings" else None) for f in self.collected.rejected() if f.table == table}
-            doubts = {(f.source, f.row, f.column if table == "readings" else None) for f in self.collected.flagged() if f.table == table}
             tables[table] = {
-                "read": self.accepted[table].rows + len(places),
+                "read": self.accepted[table].rows + self.collected.rejected_rows[table],
                 "new": counts.new if counts else 0,
                 "changed": counts.changed if counts else 0,
                 "unchanged": counts.unchanged if counts else 0,
-                "rejected": len(places),
-                "flagged": len(doubts),
+                "rejected": self.collected.rejected_rows[table],
+                "flagged": self.collected.flagged_rows[table],
             }
         tables["visits"] = {"new": loader.counts["visits"].new if "visits" in loader.counts else 0}
         touched = sum(tables[table]["new"] + tables[table]["changed"] for table in _ORDER)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,11 @@ class Failure:
 
 @dataclass
 class Collected:
-    """All failures of an ingest, and for each rule how many rows it saw and failed."""
+    """All failures of an ingest, for each rule how many rows it saw and failed, and for each table how many rows fell."""
 
     failures: list[Failure] = field(default_factory=list)
+    rejected_rows: Counter[str] = field(default_factory=Counter)
+    flagged_rows: Counter[str] = field(default_factory=Counter)
     checked: dict[tuple[str, str], int] = field(default_factory=dict)
     failed: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -82,8 +85,13 @@ class QuarantinedSourceRow:
         ]
 
 
-def with_content(failures: Sequence[Failure], tables: Sequence[SourceTable]) -> Iterator[QuarantinedSourceRow]:
-    """The source rows behind the failures, in order of source and row. Reads each source concerned once more."""
+def with_content(
+    failures: Sequence[Failure], tables: Sequence[SourceTable], told: Callable[[Failure], Failure]
+) -> Iterator[QuarantinedSourceRow]:
+    """The source rows behind the failures, in order of source and row. Reads each source concerned once more.
+
+    `told` may find better words for a failure once its value is known.
+    """
     first: dict[int, int] = {}  # several tables of one export share its rows: they are told under the first of them
     by_source: dict[int, dict[int, list[Failure]]] = {}
     for failure in failures:
@@ -104,7 +112,7 @@ def with_content(failures: Sequence[Failure], tables: Sequence[SourceTable]) -> 
             text = pd.DataFrame({name: as_text(here[name]) for name in here.columns})
             for row, values in zip(text.index, text.itertuples(index=False, name=None), strict=True):
                 content = {n: v for n, v in zip(text.columns, values, strict=True) if not pd.isna(v)}
-                failed = [_with_value(_on_disk(f, tables[f.source]), content, None) for f in wanted[int(row)]]
+                failed = [told(_with_value(_on_disk(f, tables[f.source]), content, None)) for f in wanted[int(row)]]
                 yield QuarantinedSourceRow(source, int(row), content, failed)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from studies.quality import anthropometry
-from studies.quality.rules import EARLIEST_BIRTH
+from studies.quality.rules import EARLIEST
 from studies.visits import visit_sequence
 
 
@@ -99,8 +99,7 @@ class Facts:
         self._earlier = _earlier(gathered.dates)
 
     def subjects(self, chunk: pd.DataFrame) -> pd.DataFrame:
-        chunk["latest_date"] = self.latest
-        chunk["earliest_date"] = np.datetime64(EARLIEST_BIRTH, "us")
+        self._time_limits(chunk)
         chunk["repeated"] = self._repeats("subjects", chunk)
         return chunk
 
@@ -136,8 +135,11 @@ class Facts:
         chunk["subject_problem"] = pd.Series(problem, index=chunk.index, dtype="str")
         return person
 
+    def _time_limits(self, chunk: pd.DataFrame) -> None:
+        chunk["earliest_date"], chunk["latest_date"] = np.datetime64(EARLIEST, "us"), self.latest
+
     def _time_facts(self, chunk: pd.DataFrame, person: pd.DataFrame, column: str, verb: str) -> None:
-        chunk["latest_date"] = self.latest
+        self._time_limits(chunk)
         day = chunk[column].dt.normalize()
         for name, date, words in (
             ("before_birth", "birth_date", "before birth on"),

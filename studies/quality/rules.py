@@ -19,7 +19,7 @@ from studies.measurands import MEASURANDS
 Severity = Literal["reject", "warn"]
 Row = Mapping[str, Any]
 MAXIMUM_AGE = 120
-EARLIEST_BIRTH = "1880-01-01"
+EARLIEST = "1880-01-01"
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Rule:
     """`expectation` is the class name in Great Expectations, `arguments` what it is called with.
 
     `column` is the canonical column at fault. `reason` and `remedy` are texts, or functions of the failing row.
+    `unless` names rules that say more: where one of them fails, this one is not told as well.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Rule:
     arguments: dict[str, Any]
     reason: str | Callable[[Row], str]
     remedy: str | Callable[[Row], str]
+    unless: tuple[str, ...] = ()
 
     def explain(self, row: Row) -> tuple[str, str]:
         """Reason and remedy for one failing row."""
@@ -61,6 +63,7 @@ def _given(table: str, item: Field, remedy: str) -> Rule:
     return Rule(
         f"{item.name}_given", table, "reject", f"{item.name} is given", item.name,
         "ExpectColumnValuesToNotBeNull", _null(item.name), f"{item.name} is missing", remedy,
+        unless=(f"{item.name}_readable",),
     )  # fmt: skip
 
 
@@ -91,20 +94,21 @@ def _readable(table: str, item: Field) -> Rule:
     )  # fmt: skip
 
 
-def _short(table: str, column: str, limit: int) -> Rule:
+def _short(table: str, column: str, limit: int, least: int = 1) -> Rule:
     return Rule(
         f"{column}_short", table, "reject", f"{column} has at most {limit} characters", column,
-        "ExpectColumnValueLengthsToBeBetween", {"column": column, "min_value": 1, "max_value": limit},
+        "ExpectColumnValueLengthsToBeBetween", {"column": column, "min_value": least, "max_value": limit},
         f"is longer than {limit} characters", "Shorten it: it looks like free text in the wrong column.",
     )  # fmt: skip
 
 
 def _fact_is_empty(
-    name: str, table: str, severity: Severity, description: str, column: str, fact: str, remedy: str
+    name: str, table: str, severity: Severity, description: str, column: str, fact: str, remedy: str,
+    *, unless: tuple[str, ...] = (),
 ) -> Rule:
     return Rule(
         name, table, severity, description, column,
-        "ExpectColumnValuesToBeNull", _null(fact), _fact(fact), remedy,
+        "ExpectColumnValuesToBeNull", _null(fact), _fact(fact), remedy, unless=unless,
     )  # fmt: skip
 
 
@@ -114,6 +118,15 @@ def _not_in_future(table: str, column: str) -> Rule:
         "ExpectColumnPairValuesAToBeGreaterThanB",
         {"column_A": "latest_date", "column_B": column, "or_equal": True, "ignore_row_if": "either_value_is_missing"},
         lambda row: f"{_day(row[column])} lies in the future", "Correct the date; look at the century and at day and month.",
+    )  # fmt: skip
+
+
+def _not_too_early(table: str, column: str) -> Rule:
+    return Rule(
+        f"{column}_possible", table, "reject", f"{column} is after {EARLIEST[:4]}", column,
+        "ExpectColumnPairValuesAToBeGreaterThanB",
+        {"column_A": column, "column_B": "earliest_date", "or_equal": True, "ignore_row_if": "either_value_is_missing"},
+        lambda row: f"{_day(row[column])} is too long ago", "Correct the date; look at the century.",
     )  # fmt: skip
 
 
@@ -137,19 +150,15 @@ def _subject_rules() -> list[Rule]:
         _short("subjects", "subject_id", 64),
         _unique("subjects", "subject_id", "Keep one row for each person."),
         *[_readable("subjects", item) for item in TABLES["subjects"] if can_be_bad(item)],
+        _short("subjects", "site", 100),
         _short("subjects", "ethnicity", 100),
         Rule(
             "age_possible", "subjects", "reject", f"age is between 0 and {MAXIMUM_AGE} years", "age",
             "ExpectColumnValuesToBeBetween", {"column": "age", "min_value": 0, "max_value": MAXIMUM_AGE},
             lambda row: f"{row['age']:g} years is no possible age", "Correct the age (years at enrolment).",
         ),
-        Rule(
-            "birth_date_possible", "subjects", "reject", f"birth_date is after {EARLIEST_BIRTH[:4]}", "birth_date",
-            "ExpectColumnPairValuesAToBeGreaterThanB",
-            {"column_A": "birth_date", "column_B": "earliest_date", "or_equal": True,
-             "ignore_row_if": "either_value_is_missing"},
-            lambda row: f"{_day(row['birth_date'])} is too long ago", "Correct the date; look at the century.",
-        ),
+        _not_too_early("subjects", "birth_date"),
+        _not_too_early("subjects", "enrolled_on"),
         _not_in_future("subjects", "birth_date"),
         _not_in_future("subjects", "enrolled_on"),
         Rule(
@@ -193,7 +202,9 @@ def _reading_rules() -> list[Rule]:
             lambda row: _measurand_hint(str(row["measurand"])),
         ),
         _given("readings", fields["method"], "Say by which method: dxa, bia, scale, anthropometry ..."),
+        _short("readings", "visit", 100),
         _short("readings", "method", 40),
+        _short("readings", "device", 100, least=0),
         _given("readings", fields["value"], "Fill in the value, or delete the row."),
         *[_readable("readings", item) for item in TABLES["readings"] if can_be_bad(item)],
         _fact_is_empty(
@@ -215,11 +226,13 @@ def _reading_rules() -> list[Rule]:
         _fact_is_empty(
             "values_fit_together", "readings", "reject", "mass, stature, BMI and waist of a person fit together",
             "value", "body_problem", "Check the unit: give it in the `unit` column or in the mapping.",
+            unless=("value_not_too_low", "value_not_too_high"),
         ),
         _fact_is_empty(
             "values_likely_together", "readings", "warn", "mass, stature and BMI of a person are likely together",
             "value", "body_doubt", "Check value and unit against the source document.",
         ),
+        _not_too_early("readings", "measured_at"),
         _not_in_future("readings", "measured_at"),
         _fact_is_empty(
             "measured_in_lifetime", "readings", "reject", "no measurement is dated before birth", "measured_at",
@@ -247,7 +260,10 @@ def _scan_rules() -> list[Rule]:
         ),
         _given("scans", fields["scan_id"], "Give every scan an identifier."),
         _short("scans", "scan_id", 64),
+        _short("scans", "visit", 100),
+        _short("scans", "device", 100, least=0),
         *[_readable("scans", item) for item in TABLES["scans"] if can_be_bad(item)],
+        _not_too_early("scans", "captured_at"),
         _not_in_future("scans", "captured_at"),
         _fact_is_empty(
             "captured_in_lifetime", "scans", "reject", "no scan is dated before birth", "captured_at", "before_birth",

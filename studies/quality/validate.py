@@ -33,6 +33,13 @@ class Failures:
 
     rows: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def of(self, rule: Rule) -> np.ndarray:
+        """The positions where `rule` is to be told: where it fails, and none fails that says more."""
+        rows = self.rows.get(rule.name, np.empty(0, dtype=np.int64))
+        for name in rule.unless:
+            rows = np.setdiff1d(rows, self.rows.get(name, []))
+        return rows
+
 
 class Suite:
     """The rules of one table as an expectation suite that is run on frame after frame."""
