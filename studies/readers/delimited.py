@@ -210,11 +210,14 @@ def open_delimited(path: Path, options: ReaderOptions) -> DelimitedTable:
 
 
 def looks_delimited(path: Path) -> bool:
-    """Whether a text file without a telling name is a table: two or more columns, alike in header and rows."""
+    """Whether a text file without a telling name is a table and no prose: two or more columns, alike in header and
+    rows, under names that are no sentences."""
     try:
         scan = scan_text(path, encoding=None, max_line_bytes=ReaderOptions().max_line_bytes)
         dialect = find_dialect(path, scan.encoding, ReaderOptions())
     except DataError:
+        return False
+    if any(len(name.split()) > 5 or name.endswith((".", "!", ":")) for name in dialect.header):
         return False
     fitting = sum(len(cells) == len(dialect.header) for cells in dialect.sample)
     return len(dialect.header) > 1 and fitting > 0 and fitting >= 0.8 * len(dialect.sample)

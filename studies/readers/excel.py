@@ -155,17 +155,17 @@ def _open_sheet(path: Path, sheet) -> ExcelTable | None:
 
 @contextmanager
 def _workbook(path: Path) -> Iterator[openpyxl.Workbook]:
-    book = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and extensions that a table does not need
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except Exception as error:  # a damaged file can fail in any way inside the parser
-        raise _damaged(path, error) from error
-    try:
-        yield book
-    finally:
-        book.close()
+    with open(path, "rb") as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of styles and extensions that a table does not need
+                book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        except Exception as error:  # a damaged file can fail in any way inside the parser
+            raise _damaged(path, error) from error
+        try:
+            yield book
+        finally:
+            book.close()
 
 
 def _rows(path: Path, sheet) -> Iterator[tuple[int, list]]:

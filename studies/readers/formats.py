@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 import zipfile
@@ -78,13 +79,10 @@ _REMEDIES = {
     "binary": "Export it again as CSV, Excel (.xlsx), Parquet or SAS XPT.",
 }
 _MAGIC = [
-    (b"PAR1", "parquet"),
-    (b"PARE", "parquet"),
     (b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!", "xpt"),
     (b"HEADER RECORD*******LIBV8   HEADER RECORD!!!!!!!", "xpt"),
     (b"**COMPRESSED** **COMPRESSED**", "cport"),
     (b"\x1f\x8b", "gzip"),
-    (b"BZh", "archive"),
     (b"\xfd7zXZ\x00", "archive"),
     (b"7z\xbc\xaf\x27\x1c", "archive"),
     (b"Rar!\x1a\x07", "archive"),
@@ -94,14 +92,20 @@ _MAGIC = [
     (b"$FL2", "spss"),
     (b"$FL3", "spss"),
     (b"<stata_dta>", "stata"),
-    (b"ARROW1", "feather"),
-    (b"FEA1", "feather"),
     (b"SQLite format 3\x00", "sqlite"),
     (b"\x89PNG\r\n\x1a\n", "image"),
     (b"\xff\xd8\xff", "image"),
     (b"GIF8", "image"),
     (b"II*\x00", "image"),
     (b"MM\x00*", "image"),
+]
+# These could also be the name of a first column, so the content must not be text.
+_WORDLIKE_MAGIC = [
+    (b"PAR1", "parquet"),
+    (b"PARE", "parquet"),
+    (b"BZh", "archive"),
+    (b"ARROW1", "feather"),
+    (b"FEA1", "feather"),
 ]
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HEAD = 8192
@@ -118,6 +122,10 @@ def sniff_format(path: Path) -> str:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
+    if not _is_plain_text(head):
+        for magic, kind in _WORDLIKE_MAGIC:
+            if head.startswith(magic):
+                return kind
     if head.startswith(_OLE):
         return "encrypted" if _contains(Path(path), "EncryptedPackage".encode("utf-16-le")) else "xls"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -129,10 +137,13 @@ def sniff_format(path: Path) -> str:
     return _sniff_text(head)
 
 
-def check_format(path: Path) -> str:
-    """The format to read a file as. Raises DataError when Calliper does not read it, or its name says otherwise."""
+def check_format(path: Path, *, encoding: str | None = None) -> str:
+    """The format to read a file as. Raises DataError when Calliper does not read it, or its name says otherwise.
+    encoding: what the user said; UTF-16 without a byte order mark is text only to one who knows."""
     path = Path(path)
     actual = sniff_format(path)
+    if actual == "binary" and encoding is not None and codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+        actual = "csv"
     where = Where(file=str(path))
     if actual == "empty":
         raise DataError("the file is empty (0 bytes).", where=where, remedy=_REMEDIES["empty"])
@@ -208,13 +219,21 @@ def _sniff_zip(path: Path, head: bytes) -> str:
     return "zip"
 
 
+def _is_plain_text(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut at the end is no fault
+    except UnicodeDecodeError:
+        return False
+    return not any(byte < 9 for byte in head)
+
+
 def _sniff_text(head: bytes) -> str:
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
         return "csv"
     if b"\x00" in head:
         # UTF-16 without its mark is text, of which the reader of text can say more.
-        zeros = max(head[0::2].count(0), head[1::2].count(0))
-        return "csv" if zeros > 0.4 * len(head) and min(head[0::2].count(0), head[1::2].count(0)) == 0 else "binary"
+        fewer, more = sorted([head[0::2].count(0), head[1::2].count(0)])
+        return "csv" if fewer == 0 and more > 0.25 * len(head) else "binary"
     controls = sum(byte < 32 and byte not in b"\t\n\r\f\x1a\x1b" for byte in head)
     if controls > len(head) / 20:
         return "binary"

@@ -198,7 +198,7 @@ class _Scan:
         ends = np.flatnonzero(array == _NEWLINE)
         if not len(ends):  # lines that end in a carriage return alone (old Macintosh)
             ends = np.flatnonzero(array == _RETURN)
-        lengths = np.diff(ends, prepend=-1, append=len(block) - 1)
+        lengths = np.diff(ends, prepend=-1, append=len(block)) - 1  # without the line ends
         lengths[0] += self._line_length
         longest = int(np.argmax(lengths))
         if lengths[longest] > self.limit:
@@ -228,7 +228,7 @@ class _Scan:
 
     def _refuse_binary(self, block: bytes) -> None:
         line = self.lines + block.count(b"\n", 0, block.index(b"\0")) + 1
-        if self.lines == 0 and max(block[0::2].count(0), block[1::2].count(0)) > 0.4 * len(block):
+        if self.lines == 0 and max(block[0::2].count(0), block[1::2].count(0)) > 0.25 * len(block):
             remedy = "It may be UTF-16 without a byte order mark: save it as CSV UTF-8, or set encoding to utf-16-le."
         else:
             remedy = "Export it again as CSV UTF-8."

@@ -34,6 +34,7 @@ _NAMES = {
 }
 _DATA = {5: b"HEADER RECORD*******OBS     HEADER RECORD!!!!!!!", 8: b"HEADER RECORD*******OBSV8   HEADER RECORD!!!!!!!"}
 _LABELS = b"HEADER RECORD*******LABELV"
+_TIME_FORMATS = ("TIME", "HHMM", "HOUR", "MMSS", "TOD", "E8601TM", "B8601TM")
 _SCAN_BLOCK = _RECORD * 16384
 _CHUNK_BYTES = 64 << 20
 
@@ -190,7 +191,7 @@ def _decode(path: Path, member: _Member, data: bytes, count: int) -> pd.DataFram
         header = header[:-_RECORD] + _DATA[8] + f"{count:>15}".encode().ljust(_RECORD - len(_DATA[8]))
     content = header + data + b" " * (-len(data) % _RECORD)
     try:
-        frame, _ = pyreadstat.read_xport(
+        frame, meta = pyreadstat.read_xport(
             io.BytesIO(content), dates_as_pandas_datetime=True, encoding=member.encoding, metadataonly=count == 0
         )
     except (pyreadstat.ReadstatError, UnicodeDecodeError, OverflowError) as error:
@@ -202,8 +203,12 @@ def _decode(path: Path, member: _Member, data: bytes, count: int) -> pd.DataFram
     if count and len(frame) < count:  # blank observations at the end of this piece, not of the file
         frame = frame.reindex(range(count))
     for column in frame.columns:
-        if isinstance(frame[column].dtype, pd.StringDtype):
-            frame[column] = frame[column].replace("", None)
+        values = frame[column]
+        if meta.readstat_variable_types[column] == "string":
+            frame[column] = values.astype("str").replace("", None)
+        elif values.dtype == object and values.isna().all():  # dates, or times of the day, none of them in this piece
+            timed = (meta.original_variable_types[column] or "").startswith(_TIME_FORMATS)
+            frame[column] = values.astype(object if timed else "datetime64[us]")
     return frame
 
 
