@@ -14,7 +14,7 @@ _WHERE = {
     "write_ingest_report": "reports.ingest_report",
     "validation_report": "reports.validation_report",
     "write_report": "reports.validation_report",
-    "results_json": "reports.files",
+    "results_json": "reports.results",
     "write_html": "reports.html",
     "write_pdf": "reports.pdf",
 }

@@ -1,22 +1,16 @@
-"""Writing files whole or not at all, and results as JSON."""
+"""Writing files whole or not at all."""
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-import math
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from studies.errors import StorageError
 
 
-def write_file(path: Path, data: bytes) -> Path:
+def write_atomically(path: Path, data: bytes) -> Path:
     """Write `data` to `path`, whole or not at all: a reader sees the old file or the new one, never a part.
 
     Raises `StorageError` where the folder cannot be written or the disk is full; the old file is then as it was.
@@ -42,7 +36,7 @@ def write_files(contents: Mapping[Path, bytes]) -> list[Path]:
         raise StorageError(
             f"The file cannot be written: {error.strerror or error}.",
             where=str(place) if place else None,
-            remedy="No file is left half written. Free some space, or name a folder that can be written, and try again.",
+            remedy="No file is left half written. Free some space, or name a folder that can be written.",
         ) from error
     finally:
         for partial, _ in staged:
@@ -65,32 +59,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def results_json(results: Mapping[str, Any]) -> bytes:
-    """Results as UTF-8 JSON: keys in their own order (groups keep that of the plan), numbers at full double precision.
-
-    What is not a finite number is null: JSON has no NaN. The file ends with a line break.
-    """
-    text = json.dumps(_plain(results), ensure_ascii=False, allow_nan=False, indent=2)
-    return (text + "\n").encode("utf-8", "backslashreplace")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (Sequence, set, frozenset)):
-        return [_plain(item) for item in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
-    if isinstance(value, (dt.date, dt.datetime)):
-        return value.isoformat()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f"{value!r} ({type(value).__name__}) cannot be written as JSON")

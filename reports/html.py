@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from reports.document import Document
 from reports.figures import FULL_WIDTH, GRID, INK, MUTED, PALETTE
-from reports.files import write_file
+from reports.files import write_atomically
 
 _INKS = {
     INK: "--ink",
@@ -38,7 +38,7 @@ def render_html(document: Document) -> str:
 
 def write_html(document: Document, path: Path) -> Path:
     """Write the document as one HTML file, whole or not at all."""
-    return write_file(path, render_html(document).encode("utf-8"))
+    return write_atomically(path, render_html(document).encode("utf-8"))
 
 
 @cache

@@ -15,7 +15,7 @@ import typst
 from matplotlib.ft2font import FT2Font
 
 from reports.document import Document
-from reports.files import write_file
+from reports.files import write_atomically
 from studies.errors import CalliperError
 
 STANDARDS = ["a-2a", "ua-1"]
@@ -52,7 +52,7 @@ def render_pdf(document: Document) -> bytes:
 
 def write_pdf(document: Document, path: Path) -> Path:
     """Write the document as one PDF file, whole or not at all."""
-    return write_file(path, render_pdf(document))
+    return write_atomically(path, render_pdf(document))
 
 
 @cache

@@ -39,7 +39,8 @@ from reports.document import (
     Value,
     pointer,
 )
-from reports.files import results_json, write_files
+from reports.files import write_files
+from reports.results import results_json
 from reports.wording import (
     ABSENT,
     count,
