@@ -566,7 +566,8 @@ def _with_new_people(people: pd.DataFrame, chunk: pd.DataFrame, good: pd.DataFra
     new = new.set_index("subject_id")
     refused = chunk[~chunk["subject_id"].isin(new.index) & ~chunk["subject_id"].isin(people.index)]
     refused = refused[refused["subject_id"].notna()].drop_duplicates("subject_id")
-    bad = pd.DataFrame(index=pd.Index(refused["subject_id"], name="subject_id"))
+    bad = people.reindex(pd.Index(refused["subject_id"], name="subject_id"))
+    bad["registered"] = False
     bad["problem"] = [
         f"subject '{row.subject_id}' was itself refused ({names[row.source]} row {row.row:,})"
         for row in refused.itertuples()
