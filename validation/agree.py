@@ -12,10 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from validation.accuracy import ErrorTable, bootstrap_tables, key, measures_of
-from validation.agreement import INTERVALS, bland_altman, empty_agreement
+from validation.agreement import INTERVALS, SCALES, bland_altman, empty_agreement
 from validation.comparison import METRICS, Comparison, compare_tables
 from validation.concordance import ccc, pearson
 from validation.errors import NotFinite, OutOfRange, ShapeMismatch, UnknownOption, ValidationError
+from validation.limits import nonparametric_limits
 from validation.multiplicity import holm
 from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option
 from validation.regression import Line, deming
@@ -38,6 +39,8 @@ class Settings:
     resamples: int = 10_000
     seed: int = 1
     minimum_cell: int = 10
+    scale: str = "raw"
+    repeated: str = "varying"
     within: tuple[float, ...] = (3, 5)
 
 
@@ -95,6 +98,8 @@ def agree(
     resamples: int = 10_000,
     seed: int = 1,
     minimum_cell: int = 10,
+    scale: str = "raw",
+    repeated: str = "varying",
     within: Sequence[float] = (3, 5),
 ) -> AgreementReport:
     """Compare the columns `tests` of a table with its column `reference`, overall and in the groups of `by`.
@@ -104,7 +109,9 @@ def agree(
         by: columns that name groups; each gives one block of subgroups. Rows without a label belong to no group.
         subject: column that names the subject; subjects with several rows are resampled whole, and the limits of
             agreement are those for repeated pairs. Without it every row is a subject.
-        level: confidence of all intervals. limits: how those of the limits of agreement are made, see `bland_altman`.
+        level: confidence of all intervals. limits: how those of the limits of agreement are made, see `bland_altman`;
+            or "nonparametric", which takes quantiles of the differences for the limits, with bootstrap intervals.
+        scale, repeated: of bias and limits, see `bland_altman`; on the log scale they are given as ratios.
         resamples, seed: of the bootstrap and the permutation tests.
         minimum_cell: groups of fewer subjects are suppressed.
         within: the k of "percent of errors within ±k".
@@ -118,10 +125,12 @@ def agree(
     tests, by = list(tests), list(by)
     settings = Settings(
         confidence(level),
-        option(limits, INTERVALS, "limits"),
+        option(limits, (*INTERVALS, "nonparametric"), "limits"),
         int(resamples),
         int(seed),
         int(minimum_cell),
+        option(scale, SCALES, "scale"),
+        option(repeated, ("varying", "constant"), "repeated"),
         tuple(within),
     )
     check_names(table, reference, tests, by, subject)
@@ -277,10 +286,7 @@ def summarise(table: ErrorTable | None, drawn: Mapping[str, Distribution], setti
         }
     clusters = None if table.independent else table.clusters
     try:
-        result = bland_altman(
-            table.test, table.reference, level=level, limits_interval=settings.limits, subject=clusters
-        )
-        out = {name: value for name, value in result.to_dict().items() if name not in ("subjects", "scale")}
+        out = agreement(table, clusters, settings)
     except ValidationError as error:
         out = empty_agreement(len(table.test), str(error), level=level, interval=settings.limits)
     if clusters is not None:
@@ -295,6 +301,35 @@ def summarise(table: ErrorTable | None, drawn: Mapping[str, Distribution], setti
             item = bca(drawn[name], level=level)
         out[name] = item.to_dict()
     return out | structure(table, clusters, level)
+
+
+def agreement(table: ErrorTable, clusters: NDArray[np.intp] | None, settings: Settings) -> dict[str, Any]:
+    """Bias, limits and proportional bias of one test in the manner of the settings."""
+    quantiles = settings.limits == "nonparametric"
+    result = bland_altman(
+        table.test,
+        table.reference,
+        level=settings.level,
+        limits_interval="exact" if quantiles else settings.limits,
+        scale=settings.scale,
+        subject=clusters,
+        repeated=settings.repeated,
+    )
+    if quantiles:
+        limits = nonparametric_limits(
+            table.test,
+            table.reference,
+            scale=settings.scale,
+            subject=clusters,
+            level=settings.level,
+            resamples=settings.resamples,
+            seed=settings.seed,
+        )
+        result = replace(result, limits=limits)
+    if settings.scale == "log":
+        result = result.ratios()
+    out = {name: value for name, value in result.to_dict().items() if name not in ("subjects", "scale")}
+    return out if settings.scale == "raw" else out | {"scale": result.scale}
 
 
 # The quantities of a method that need the table itself, and the parts of each.

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
-from validation.errors import Degenerate, OutOfRange
+from validation.errors import Degenerate, OutOfRange, UnknownOption
 from validation.pairs import Floats, codes, confidence, option, pair, same
 from validation.results import Estimate, Result, attempt, digits
 
@@ -123,6 +123,7 @@ def bland_altman(
     scale: str = "raw",
     regress_on: str = "mean",
     subject: ArrayLike | None = None,
+    repeated: str = "varying",
 ) -> BlandAltman:
     """Bias, limits of agreement and proportional bias of `test` against `reference`.
 
@@ -134,8 +135,10 @@ def bland_altman(
             "mover" or "approximate" (Bland and Altman 1999).
         scale: "raw", "percent" (of the mean of the two), "percent of reference" or "log" (needs positive values).
         regress_on: "mean" (of the two methods) or "reference".
-        subject: (n,) labels; where a subject has several pairs the analysis is that for a true value that varies
-            between the pairs (Zou 2013), whose limits have MOVER intervals.
+        subject: (n,) labels. Where a subject has several pairs the analysis is one for repeated measurements, whose
+            limits have MOVER intervals (Zou 2013).
+        repeated: "varying" when the true value changes from pair to pair, "constant" when the pairs are replicates of
+            one true value (raw scale only; see `validation.repeated` for replicates that are not in pairs).
 
     Formula: bias = mean(d), limits = bias ± z s, z the normal quantile (1.959964 for 95 %) and s with n - 1.
 
@@ -151,8 +154,21 @@ def bland_altman(
     clusters = codes(subject, len(x))
     subjects = int(clusters.max()) + 1
     if subjects < len(x):
-        from validation.repeated import varying  # here: that module uses the classes of this one
+        from validation.repeated import constant, varying  # here: that module uses the classes of this one
 
+        if option(repeated, ("varying", "constant"), "repeated") == "constant":
+            if scale != "raw":
+                raise UnknownOption("replicates of a constant true value need the raw scale")
+            kind = "approximate" if limits_interval == "approximate" else "mover"
+            return constant(
+                x,
+                y,
+                test_subject=clusters,
+                reference_subject=clusters,
+                level=level,
+                coverage=coverage,
+                limits_interval=kind,
+            )
         return varying(difference, abscissa, clusters, level=level, coverage=coverage, scale=scale, on=regress_on)
 
     n, bias = len(x), float(difference.mean())

@@ -9,12 +9,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from validation.agreement import LEAST, BlandAltman, Limits, mean_interval, p_of_mean, proportional_bias
-from validation.errors import NotEnoughData
-from validation.pairs import Floats
+from validation.errors import NotEnoughData, ShapeMismatch
+from validation.pairs import Floats, codes, column, confidence, option, pair
+from validation.resampling import bca, bootstrap_sums, generator
 from validation.results import Estimate
 
 
@@ -116,3 +117,193 @@ def mover_limits(
         level,
         coverage,
     )
+
+
+def constant(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    test_subject: ArrayLike,
+    reference_subject: ArrayLike,
+    level: float = 0.95,
+    coverage: float = 0.95,
+    limits_interval: str = "mover",
+) -> BlandAltman:
+    """Limits for replicates of a true value that is constant within the subject, in no pairs.
+
+    Args:
+        test, reference: (n,) and (m,) values with their subjects' labels; every subject has one of each at least.
+        limits_interval: "mover" (Zou 2013) or "approximate" (normal, by the delta method).
+
+    With S² the variance of the differences of the subjects' means and s_x², s_y² the variances within subjects,
+    the variance of the difference of two single values is S² + (1 - 1/m_x) s_x² + (1 - 1/m_y) s_y², with m_x, m_y the
+    harmonic means of the numbers of replicates (Bland and Altman 1999 section 5.1, 2007; Zou 2013).
+    Raises NotEnoughData, ShapeMismatch (a subject lacks one of the methods).
+    """
+    confidence(level), confidence(coverage, "coverage")
+    option(limits_interval, ("mover", "approximate"), "limits_interval")
+    x, y = column(test, "test", least=1), column(reference, "reference", least=1)
+    both = np.concatenate([_labels(test_subject, len(x)), _labels(reference_subject, len(y))])
+    clusters = codes(both, len(both), "subject")
+    of_x, of_y = clusters[: len(x)], clusters[len(x) :]
+    subjects = int(clusters.max()) + 1
+    if len(np.unique(of_x)) < subjects or len(np.unique(of_y)) < subjects:
+        raise ShapeMismatch("every subject needs values of the test and of the reference")
+    if subjects < LEAST:
+        raise NotEnoughData(f"{subjects} subjects where at least {LEAST} are needed")
+    gx, gy = grouped(x, of_x), grouped(y, of_y)
+    difference = gx.means - gy.means
+    bias, between = float(difference.mean()), float(difference.var(ddof=1))
+    parts = [
+        (between, subjects - 1, 1.0),
+        (gx.within, gx.within_df, 1 - 1 / gx.harmonic),
+        (gy.within, gy.within_df, 1 - 1 / gy.harmonic),
+    ]
+    sd_mean = math.sqrt(between)
+    make = mover_limits if limits_interval == "mover" else delta_limits
+    return BlandAltman(
+        n=len(x) + len(y),
+        subjects=subjects,
+        bias=mean_interval(bias, sd_mean, subjects, level=level),
+        sd=math.sqrt(sum(weight * variance for variance, _, weight in parts)),
+        p_value=p_of_mean(bias, sd_mean, subjects),
+        limits=make(bias, sd_mean / math.sqrt(subjects), parts, level=level, coverage=coverage),
+        proportional_bias=proportional_bias(difference, (gx.means + gy.means) / 2, level=level),
+    )
+
+
+def _labels(subject: ArrayLike, size: int) -> NDArray[np.str_]:
+    labels = np.asarray(subject)
+    if labels.shape != (size,):
+        raise ShapeMismatch(f"subject has shape {labels.shape} where {size} labels are needed")
+    return np.asarray([str(label) for label in labels])
+
+
+def delta_limits(
+    bias: float, se: float, parts: list[tuple[float, int, float]], *, level: float, coverage: float
+) -> Limits:
+    """Limits with normal intervals by the delta method: var = se² + z² / (2 s²) Σ (weight variance)² / df."""
+    z = float(special.ndtri((1 + coverage) / 2))
+    total = sum(weight * variance for variance, _, weight in parts)
+    if total == 0:
+        point = Estimate(bias, None, None, level, "approximate", "all differences are equal")
+        return Limits(point, point, "approximate", level, coverage)
+    noise = sum((weight * variance) ** 2 / df for variance, df, weight in parts if df > 0)
+    half = float(special.ndtri((1 + level) / 2)) * math.sqrt(se**2 + z**2 / (2 * total) * noise)
+    sd = math.sqrt(total)
+    lower, upper = bias - z * sd, bias + z * sd
+    return Limits(
+        Estimate(lower, lower - half, lower + half, level, "approximate"),
+        Estimate(upper, upper - half, upper + half, level, "approximate"),
+        "approximate",
+        level,
+        coverage,
+    )
+
+
+def mixed(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    subject: ArrayLike,
+    level: float = 0.95,
+    coverage: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 1,
+) -> BlandAltman:
+    """Limits from the mixed model d_ij = bias + subject_i + error_ij, fitted by REML, for unequal numbers of pairs.
+
+    The bias is the generalised least-squares mean; the variance of a difference is that between subjects plus that
+    within. All intervals are BCa over subjects drawn whole, the model refitted to each resample, so nothing rests
+    on normality but the multiplier z. With equal numbers of pairs the point estimates are those of `varying`, unless
+    the variance between subjects would be negative, which the model puts to zero.
+    """
+    confidence(level), confidence(coverage, "coverage")
+    x, y = pair(test, reference, least=LEAST)
+    clusters = codes(subject, len(x))
+    difference = x - y
+    groups = grouped(difference, clusters)
+    if groups.subjects < LEAST or groups.within_df < 1:
+        raise NotEnoughData("a mixed model needs 3 subjects and a subject with two pairs")
+    centre = float(groups.means.mean())
+    within = np.bincount(clusters, (difference - groups.means[clusters]) ** 2)
+    m = groups.counts
+    kinds, kind = np.unique(m, return_inverse=True)
+    deviation = groups.means - centre
+    member = (kind[:, None] == np.arange(len(kinds))).astype(float)
+    # Sums for each number of pairs a subject: subjects, means, squared means; and the sum of squares within.
+    sums = np.hstack([member, member * deviation[:, None], member * (deviation**2)[:, None], within[:, None]])
+
+    def fit(totals: Floats) -> tuple[Floats, Floats]:
+        return _reml(np.atleast_2d(totals), kinds)
+
+    z = float(special.ndtri((1 + coverage) / 2))
+    shapes: dict[str, float] = {"bias": 0.0, "lower": -z, "upper": z}
+
+    def measure(times: float):
+        def value(totals: Floats) -> Floats:
+            mean, sd = fit(totals)
+            return (centre + mean + times * sd).reshape(np.shape(totals)[:-1])
+
+        return value
+
+    drawn = bootstrap_sums(
+        sums,
+        {name: measure(times) for name, times in shapes.items()},
+        resamples=resamples,
+        rng=generator(seed, "mixed"),
+    )
+    estimates = {name: bca(item, level=level) for name, item in drawn.items()}
+    _, sd = fit(sums.sum(axis=0))
+    sizes = np.bincount(clusters, (x + y) / 2) / m
+    return BlandAltman(
+        n=len(x),
+        subjects=groups.subjects,
+        bias=estimates["bias"],
+        sd=float(sd[0]),
+        p_value=p_of_mean(float(groups.means.mean()), float(groups.means.std(ddof=1)), groups.subjects),
+        limits=Limits(estimates["lower"], estimates["upper"], "bootstrap", level, coverage),
+        proportional_bias=proportional_bias(groups.means, sizes, level=level),
+    )
+
+
+def _reml(totals: Floats, kinds: Floats) -> tuple[Floats, Floats]:
+    """Mean and total SD of the random-intercept model for each row of sums, by REML.
+
+    The ratio λ of the variance between to that within maximises the restricted likelihood; a golden-section search on
+    log λ, all rows at once. Per number of pairs m: subjects, sums of means and of squared means; then the sum of
+    squares within.
+    """
+    k = len(kinds)
+    counts, first, second, within = totals[:, :k], totals[:, k : 2 * k], totals[:, 2 * k : 3 * k], totals[:, -1]
+    n = counts @ kinds
+
+    def at(log_ratio: Floats) -> tuple[Floats, Floats, Floats]:
+        ratio = np.exp(log_ratio)[:, None]
+        weight = 1 / (ratio + 1 / kinds)
+        information = (weight * counts).sum(axis=1)
+        mean = (weight * first).sum(axis=1) / information
+        rss = within + np.maximum((weight * second).sum(axis=1) - information * mean**2, 0.0)
+        deviance = (
+            (n - 1) * np.log(np.maximum(rss, 1e-300))
+            + (counts * np.log1p(kinds * ratio)).sum(axis=1)
+            + np.log(information)
+        )
+        return deviance, mean, rss
+
+    golden = (math.sqrt(5) - 1) / 2
+    low, high = np.full(len(totals), -20.0), np.full(len(totals), 20.0)
+    a, b = high - golden * (high - low), low + golden * (high - low)
+    fa, fb = at(a)[0], at(b)[0]
+    for _ in range(60):
+        left = fa < fb
+        high, low = np.where(left, b, high), np.where(left, low, a)
+        a_new, b_new = high - golden * (high - low), low + golden * (high - low)
+        probe = at(np.where(left, a_new, b_new))[0]
+        fa, fb = np.where(left, probe, fb), np.where(left, fa, probe)
+        a, b = a_new, b_new
+    best = (low + high) / 2
+    _, mean, rss = at(best)
+    residual = rss / (n - 1)
+    ratio = np.where(best < -19.5, 0.0, np.exp(best))
+    return mean, np.sqrt(residual * (1 + ratio))

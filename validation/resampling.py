@@ -127,17 +127,25 @@ def bootstrap_sums(
     return out
 
 
-def bootstrap_quantile(values: Floats, share: float, *, resamples: int, rng: np.random.Generator) -> Distribution:
+def quantile_place(share: float, n: int, kind: int = 7) -> float:
+    """Zero-based place of a quantile among n sorted values, by Hyndman and Fan's types 6, 7 and 8."""
+    a = {6: 0.0, 7: 1.0, 8: 1 / 3}[kind]
+    return min(max(share * (n + 1 - 2 * a) + a - 1, 0.0), n - 1.0)
+
+
+def bootstrap_quantile(
+    values: Floats, share: float, *, resamples: int, rng: np.random.Generator, kind: int = 7
+) -> Distribution:
     """Bootstrap distribution of a sample quantile of independent values, without drawing samples.
 
     The k-th smallest of n resampled values is the value of rank floor(n U) with U the k-th smallest of n uniforms, a
     Beta(k, n - k + 1) variate; its neighbour follows from a second Beta. So n draws become two, and nothing of size
-    n × resamples is ever made. Quantiles interpolate linearly between ranks (numpy's default, R's type 7).
+    n × resamples is ever made. `kind` is the type of quantile (7: numpy's and R's default).
     """
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     n = len(ordered)
-    place = share * (n - 1)
+    place = quantile_place(share, n, kind)
     rank = math.floor(place)
     part = place - rank
     k = rank + 1
@@ -150,16 +158,17 @@ def bootstrap_quantile(values: Floats, share: float, *, resamples: int, rng: np.
     else:
         draws = low
     left_out = np.empty(n)
-    left_out[order] = jackknife_quantile(ordered, share)
-    return Distribution(float(np.quantile(ordered, share)), draws, (left_out,))
+    left_out[order] = jackknife_quantile(ordered, share, kind)
+    point = ordered[rank] + (part * (ordered[rank + 1] - ordered[rank]) if part > 0 else 0.0)
+    return Distribution(float(point), draws, (left_out,))
 
 
-def jackknife_quantile(ordered: Floats, share: float) -> Floats:
+def jackknife_quantile(ordered: Floats, share: float, kind: int = 7) -> Floats:
     """Quantile of the sorted values without each of them, (n,), in one pass."""
     n = len(ordered)
     if n < 2:
         return np.full(n, np.nan)
-    place = share * (n - 2)
+    place = quantile_place(share, n - 1, kind)
     rank = math.floor(place)
     part = place - rank
     removed = np.arange(n)

@@ -9,9 +9,18 @@ import pytest
 from validation.accuracy import error_measures
 from validation.agreement import bland_altman, exact_factors, limits_of_agreement, paired_factors, tolerance_factor
 from validation.concordance import ccc, pearson
+from validation.limits import (
+    coverage_probability,
+    nonparametric_limits,
+    prediction_interval,
+    regression_limits,
+    tolerance_limits,
+    total_deviation_index,
+)
 from validation.precision import repeatability
 from validation.regression import deming, ols
 from validation.reliability import icc
+from validation.repeated import constant, mixed
 from validation.robust import passing_bablok
 
 # data set -> (test, reference) columns, as the expected files have them.
@@ -306,3 +315,72 @@ def test_precision(folder):
         assert ours.within_sd.estimate == pytest.approx(values["sw"][name], rel=1e-9)
         # They multiply by 1.96, we by the normal quantile 1.959964.
         assert ours.repeatability.estimate == pytest.approx(values["rc"][name] * 1.959963984540054 / 1.96, rel=1e-9)
+
+
+def test_other_limits(case):
+    x, y, expected = case
+    (values,) = expected("tolerance_interval_95_95_two_sided_exact")
+    found = tolerance_limits(x, y)
+    # The tool's own quadrature is good to about 1e-9.
+    assert (found.lower, found.upper) == pytest.approx((values["lower"], values["upper"]), rel=2e-9)
+    (values,) = expected("prediction_interval95")
+    found = prediction_interval(x, y)
+    assert (found.lower, found.upper) == pytest.approx((values["lower"], values["upper"]), rel=1e-9)
+    for kind in (6, 7, 8):
+        (values,) = expected(f"quantile_loa_type{kind}")
+        found = nonparametric_limits(x, y, quantile=kind, resamples=200)
+        ours = found.lower.estimate, found.upper.estimate
+        assert ours == pytest.approx((values["lower"], values["upper"]), rel=1e-9)
+    (values,) = expected("ba1999_regression_loa_absres")
+    found = regression_limits(x, y)
+    assert found.spread_intercept.estimate == pytest.approx(values["c0"], rel=1e-9)
+    assert found.spread_slope.estimate == pytest.approx(values["c1"], rel=1e-9)
+    assert found.p_spread == pytest.approx(values["p_c1"], rel=1e-9)
+
+
+def test_total_deviation_index_and_coverage_probability(case):
+    x, y, expected = case
+    (values,) = expected("tdi95_methcomp")
+    # The tool looks for the root with a tolerance of 1e-4 on its own scale.
+    assert total_deviation_index(x, y, coverage=0.95).estimate == pytest.approx(values["tdi_numeric"], rel=5e-6)
+    (values,) = expected("coverage_probability_normal")
+    within = values["delta"]
+    assert coverage_probability(x, y, within=within).estimate == pytest.approx(values["cp"], rel=1e-9)
+    empirical = coverage_probability(x, y, within=within, method="empirical")
+    assert empirical.estimate == pytest.approx(values["empirical"], rel=1e-9)
+    (values,) = expected("lin_agreement_pkg")
+    limit = values["conf_limit_one_sided"]
+    tdi = total_deviation_index(x, y, coverage=values["tdi_coverage"], method="lin", level=0.9)
+    assert (tdi.estimate, tdi.high) == pytest.approx((values["estimate"]["TDI"], limit["TDI"]), rel=1e-9)
+    cp = coverage_probability(x, y, within=values["cp_delta"], method="lin", level=0.9)
+    assert (cp.estimate, cp.low) == pytest.approx((values["estimate"]["CP"], limit["CP"]), rel=1e-9)
+
+
+def test_repeated_measurements(folder):
+    table = pd.read_csv(folder / "ba1999_sbp.csv")
+    found = json.loads((folder / "expected" / "ba1999_sbp.json").read_text())["results"]
+    values = {item["quantity"]: item["values"] for item in found}
+    x, y = (table[[f"{name}{i}" for i in (1, 2, 3)]].to_numpy(float).ravel() for name in "JS")
+    subject = np.repeat(np.arange(85), 3)
+    for kind, name in (("mover", "mover"), ("approximate", "blandaltman")):
+        for alpha, level in (("0.05", 0.9), ("0.025", 0.95)):
+            theirs = values[f"simplyagree_agreement_limit_reps_{name}_{alpha}"]
+            ours = constant(x, y, test_subject=subject, reference_subject=subject, limits_interval=kind, level=level)
+            assert ours.sd == pytest.approx(theirs["sd_delta"], rel=1e-9)
+            assert ours.limits.lower.low == pytest.approx(theirs["lower_loa_ci"], rel=1e-9)
+            assert ours.limits.upper.high == pytest.approx(theirs["upper_loa_ci"], rel=1e-9)
+    theirs = values["simplyagree_agreement_limit_nest_mover_0.025"]
+    for ours in (bland_altman(x, y, subject=subject), mixed(x, y, subject=subject, resamples=200)):
+        assert ours.bias.estimate == pytest.approx(theirs["bias"], rel=1e-9)
+        assert ours.sd == pytest.approx(theirs["sd_delta"], rel=1e-6)
+
+
+def test_repeated_temperatures(folder):
+    table = pd.read_csv(folder / "simplyagree_temps.csv")
+    found = json.loads((folder / "expected" / "simplyagree_temps.json").read_text())["results"]
+    for name in ("trec_post", "trec_delta", "teso_post", "teso_delta"):
+        wide = table.pivot(index=["id", "trial_condition"], columns="tod", values=name).reset_index()
+        (theirs,) = [item["values"] for item in found if item["quantity"] == f"agreement_limit_nest_{name}"]
+        ours = mixed(wide["PM"], wide["AM"], subject=wide["id"], resamples=200)
+        assert ours.bias.estimate == pytest.approx(theirs["bias"], rel=1e-6)
+        assert ours.sd == pytest.approx(theirs["sd_delta"], rel=1e-6)

@@ -1,0 +1,181 @@
+"""Limits other than bias ± z SD, repeated measurements, indices of small differences, and advice."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from validation import (
+    bland_altman,
+    coverage_probability,
+    diagnose,
+    mixed,
+    nonparametric_limits,
+    prediction_interval,
+    regression_limits,
+    tolerance_limits,
+    total_deviation_index,
+)
+from validation.agree import agree
+from validation.errors import Degenerate, NotEnoughData, OutOfRange, ShapeMismatch, UnknownOption
+from validation.limits import outliers
+from validation.repeated import constant
+
+
+def pairs(n=200, seed=1, sd=2.0):
+    rng = np.random.default_rng(seed)
+    reference = rng.normal(30, 8, n)
+    return reference + rng.normal(0.5, sd, n), reference
+
+
+def test_quantiles_as_limits():
+    test, reference = pairs(400)
+    limits = nonparametric_limits(test, reference, resamples=2000)
+    low, high = np.quantile(test - reference, [0.025, 0.975], method="median_unbiased")
+    assert (limits.lower.estimate, limits.upper.estimate) == pytest.approx((low, high))
+    assert limits.lower.low < low < limits.lower.high
+    assert limits.interval == "bootstrap"
+    clustered = nonparametric_limits(test, reference, subject=np.arange(400) // 4, resamples=500)
+    assert clustered.upper.estimate == pytest.approx(high, abs=0.3)
+
+
+def test_tolerance_and_prediction():
+    test, reference = pairs(40)
+    two, tails = (tolerance_limits(test, reference, kind=kind) for kind in ("two-sided", "equal-tailed"))
+    next_one = prediction_interval(test, reference)
+    plain = bland_altman(test, reference).limits
+    assert tails.upper > two.upper > next_one.upper > plain.upper.estimate
+    assert "two-sided tolerance" in two.to_dict()["kind"]
+
+
+def test_equal_tailed_tolerance_keeps_its_promise():
+    rng = np.random.default_rng(4)
+    kept = 0
+    for _ in range(400):
+        d = rng.normal(0, 1, 25)
+        r = tolerance_limits(d, np.zeros(25), kind="equal-tailed")
+        kept += stats.norm.cdf(r.lower) <= 0.025 and stats.norm.sf(r.upper) <= 0.025
+    assert kept / 400 >= 0.93
+
+
+def test_limits_that_follow_the_size():
+    rng = np.random.default_rng(2)
+    reference = rng.uniform(10, 50, 2000)
+    test = reference + rng.normal(0, 0.1 * reference)
+    found = regression_limits(test, reference, regress_on="reference")
+    assert found.p_spread < 1e-6
+    assert found.breusch_pagan_p < 1e-6
+    bias, lower, upper = found.at([20.0, 40.0])
+    assert (upper - lower)[1] / (upper - lower)[0] == pytest.approx(2, rel=0.1)
+    assert bias == pytest.approx([0, 0], abs=0.4)
+    even = regression_limits(*pairs())
+    assert even.p_spread > 0.01
+    with pytest.raises(Degenerate):
+        regression_limits([1, 2, 3], [3, 2, 1])
+
+
+def test_total_deviation_and_coverage_are_each_others_inverse():
+    test, reference = pairs()
+    k = total_deviation_index(test, reference, coverage=0.9)
+    p = coverage_probability(test, reference, within=k.estimate)
+    assert p.estimate == pytest.approx(0.9, rel=1e-9)
+    assert k.low < k.estimate < k.high
+    assert p.low < 0.9 < p.high
+    free = total_deviation_index(test, reference, coverage=0.9, method="nonparametric", resamples=1000)
+    assert free.estimate == pytest.approx(k.estimate, rel=0.15)
+    with pytest.raises(OutOfRange):
+        coverage_probability(test, reference, within=0)
+    with pytest.raises(NotEnoughData):
+        coverage_probability([1, 2, 4], [1, 2, 3], within=1)
+    assert "equal" in total_deviation_index([2, 3, 4], [1, 2, 3]).reason
+    assert coverage_probability([2, 3, 4], [1, 2, 3], within=1).estimate == 1
+
+
+def test_replicates_of_a_constant_value_need_no_pairs():
+    rng = np.random.default_rng(3)
+    truth = rng.normal(30, 8, 50)
+    test = np.concatenate([truth + rng.normal(0, 2, 50) for _ in range(2)])
+    reference = np.concatenate([truth + rng.normal(0, 1, 50) for _ in range(3)])
+    found = constant(
+        test, reference, test_subject=np.tile(np.arange(50), 2), reference_subject=np.tile(np.arange(50), 3)
+    )
+    assert found.sd == pytest.approx(math.sqrt(5), rel=0.15)
+    assert (found.n, found.subjects) == (250, 50)
+    with pytest.raises(ShapeMismatch, match="every subject"):
+        constant([1, 2, 3], [1, 2, 3], test_subject=[1, 2, 3], reference_subject=[1, 2, 2])
+    with pytest.raises(NotEnoughData):
+        constant([1, 2], [1, 2], test_subject=[1, 2], reference_subject=[1, 2])
+
+
+def test_one_pair_a_subject_gives_the_plain_analysis():
+    test, reference = pairs(30)
+    plain = bland_altman(test, reference, limits_interval="mover")
+    same = bland_altman(test, reference, limits_interval="mover", subject=np.arange(30))
+    assert same.to_dict() == plain.to_dict()
+    apart = constant(test, reference, test_subject=np.arange(30), reference_subject=np.arange(30))
+    assert apart.limits.lower.interval == pytest.approx(plain.limits.lower.interval)
+
+
+def test_the_mixed_model_with_equal_numbers_is_the_analysis_of_variance():
+    rng = np.random.default_rng(5)
+    subject = np.repeat(np.arange(40), 3)
+    reference = rng.normal(30, 8, 120)
+    test = reference + rng.normal(0, 1.5, 40)[subject] + rng.normal(0, 1, 120)
+    anova = bland_altman(test, reference, subject=subject)
+    model = mixed(test, reference, subject=subject, resamples=500)
+    assert model.sd == pytest.approx(anova.sd, rel=1e-6)
+    assert model.bias.estimate == pytest.approx(anova.bias.estimate, rel=1e-9)
+    assert model.limits.upper.low < model.limits.upper.estimate < model.limits.upper.high
+    few = mixed(test[:-2], reference[:-2], subject=subject[:-2], resamples=200)
+    assert few.sd == pytest.approx(model.sd, rel=0.1)
+    with pytest.raises(NotEnoughData):
+        mixed(test, reference, subject=np.arange(120))
+
+
+def test_repeated_constant_through_the_front_door():
+    rng = np.random.default_rng(5)
+    subject = np.repeat(np.arange(30), 3)
+    truth = rng.normal(30, 8, 30)[subject]
+    test, reference = truth + rng.normal(0, 2, 90), truth + rng.normal(0, 1, 90)
+    found = bland_altman(test, reference, subject=subject, repeated="constant")
+    assert found.sd == pytest.approx(math.sqrt(5), rel=0.2)
+    with pytest.raises(UnknownOption, match="raw scale"):
+        bland_altman(test, reference, subject=subject, repeated="constant", scale="percent")
+
+
+def test_agree_takes_the_same_options():
+    import pandas as pd
+
+    test, reference = pairs(60)
+    table = pd.DataFrame({"t": test, "r": reference})
+    quantiles = agree(table, reference="r", tests=["t"], limits="nonparametric", resamples=500).tests["t"]
+    assert quantiles["limits"]["interval"] == "bootstrap"
+    ratio = agree(table, reference="r", tests=["t"], scale="log", resamples=500).tests["t"]
+    assert ratio["scale"] == "ratio"
+    assert ratio["bias"]["estimate"] == pytest.approx(math.exp(np.log(test / reference).mean()))
+
+
+def test_diagnostics_advise_and_change_nothing():
+    test, reference = pairs(80)
+    assert diagnose(test, reference).advice == ["Nothing speaks against plain limits of agreement."]
+    test[7] += 40
+    found = diagnose(test, reference)
+    assert found.outliers == [7]
+    assert any("outlying" in sentence for sentence in found.advice)
+    assert any("not normal" in sentence for sentence in found.advice)
+    rng = np.random.default_rng(2)
+    wide = rng.uniform(10, 50, 300)
+    assert any("spread changes" in s for s in diagnose(wide * rng.normal(1, 0.1, 300), wide).advice)
+    assert diagnose([2, 3, 4], [1, 2, 3]).advice == ["All differences are equal."]
+
+
+def test_rosners_outliers():
+    # Data and result of Rosner B. Technometrics 1983;25:165-172, as used by the NIST handbook (3 outliers).
+    values = [
+        -0.25, 0.68, 0.94, 1.15, 1.20, 1.26, 1.26, 1.34, 1.38, 1.43, 1.49, 1.49, 1.55, 1.56, 1.58, 1.65, 1.69, 1.70,
+        1.76, 1.77, 1.81, 1.91, 1.94, 1.96, 1.99, 2.06, 2.09, 2.10, 2.14, 2.15, 2.23, 2.24, 2.26, 2.35, 2.37, 2.40,
+        2.47, 2.54, 2.62, 2.64, 2.90, 2.92, 2.92, 2.93, 3.21, 3.26, 3.30, 3.59, 3.68, 4.30, 4.64, 5.34, 5.42, 6.01,
+    ]  # fmt: skip
+    assert len(outliers(np.array(values))) == 3
+    assert outliers(np.ones(30)) == []

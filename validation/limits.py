@@ -1,0 +1,334 @@
+"""Other limits for differences: by quantiles, tolerance and prediction limits, limits that follow the size, and
+indices of the share of small differences (TDI, coverage probability); and advice on which to choose.
+
+Sources: Bland JM, Altman DG. Stat Methods Med Res 1999;8:135-160 (sections 3.2 and 4); Howe WG. J Am Stat Assoc
+1969;64:610-620; Odeh RE. Commun Stat 1978;B7:183-201; Lin L et al. J Am Stat Assoc 2002;97:257-270 (TDI, CP);
+Breusch TS, Pagan AR. Econometrica 1979;47:1287-1294; Koenker R. J Econom 1981;17:107-112.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, special, stats
+
+from validation.agreement import (
+    LEAST,
+    Limits,
+    ProportionalBias,
+    differences,
+    noncentral_t_factor,
+    proportional_bias,
+    spread,
+    tolerance_factor,
+)
+from validation.errors import Degenerate, NotEnoughData, OutOfRange
+from validation.pairs import Floats, codes, confidence, option, pair, same
+from validation.proportions import wilson
+from validation.resampling import bca, bootstrap_clustered_quantile, bootstrap_quantile, generator
+from validation.results import Estimate, Result, number
+
+
+def nonparametric_limits(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    coverage: float = 0.95,
+    scale: str = "raw",
+    quantile: int = 8,
+    subject: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> Limits:
+    """Limits of agreement as quantiles of the differences, with BCa intervals: no distribution is assumed.
+
+    `quantile` is the type of Hyndman and Fan: 6, 7, or 8 (median-unbiased, the default). Below about 100 pairs the
+    outer quantiles are the outermost values, and their intervals cannot reach beyond the data: they are then too
+    short. Raises as `bland_altman`.
+    """
+    confidence(level), confidence(coverage, "coverage")
+    x, y = pair(test, reference, least=LEAST)
+    difference, _ = differences(x, y, scale=scale)
+    clusters = codes(subject, len(x))
+    found = []
+    for share in ((1 - coverage) / 2, (1 + coverage) / 2):
+        rng = generator(seed, "limits", f"{share:.12f}")
+        if int(clusters.max()) + 1 == len(x):
+            drawn = bootstrap_quantile(difference, share, resamples=resamples, rng=rng, kind=quantile)
+        else:
+            drawn = bootstrap_clustered_quantile(difference, clusters, share, resamples=resamples, rng=rng)
+        found.append(bca(drawn, level=level))
+    return Limits(found[0], found[1], "bootstrap", level, coverage)
+
+
+@dataclass(frozen=True)
+class Range(Result):
+    """A range of differences: `lower` to `upper`, made with `factor` standard deviations; `kind` says what it holds."""
+
+    lower: float
+    upper: float
+    factor: float
+    kind: str
+    coverage: float
+    level: float | None = None
+
+
+def tolerance_limits(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    coverage: float = 0.95,
+    level: float = 0.95,
+    kind: str = "two-sided",
+    scale: str = "raw",
+) -> Range:
+    """Range that holds, with confidence `level`, a share `coverage` of all differences (normal).
+
+    two-sided: at least `coverage` between the limits (exact factor, by quadrature). equal-tailed: not more than
+    (1 - coverage) / 2 beyond either of them (each limit by non-central t at (1 + level) / 2, Bonferroni; a little
+    wide). Raises as `bland_altman`.
+    """
+    confidence(level), confidence(coverage, "coverage")
+    option(kind, ("two-sided", "equal-tailed"), "kind")
+    mean, sd, n = _summary(test, reference, scale)
+    if kind == "two-sided":
+        k = tolerance_factor(n, coverage, level)
+    else:
+        k = noncentral_t_factor(n, float(special.ndtri((1 + coverage) / 2)), (1 + level) / 2)
+    return Range(mean - k * sd, mean + k * sd, k, f"{kind} tolerance", coverage, level)
+
+
+def prediction_interval(test: ArrayLike, reference: ArrayLike, *, coverage: float = 0.95, scale: str = "raw") -> Range:
+    """Range in which the next difference falls with probability `coverage`: mean ± t(n-1) s sqrt(1 + 1/n)."""
+    confidence(coverage, "coverage")
+    mean, sd, n = _summary(test, reference, scale)
+    k = float(special.stdtrit(n - 1, (1 + coverage) / 2)) * math.sqrt(1 + 1 / n)
+    return Range(mean - k * sd, mean + k * sd, k, "prediction", coverage)
+
+
+def _summary(test: ArrayLike, reference: ArrayLike, scale: str) -> tuple[float, float, int]:
+    x, y = pair(test, reference, least=LEAST)
+    difference, _ = differences(x, y, scale=scale)
+    return float(difference.mean()), spread(difference), len(difference)
+
+
+@dataclass(frozen=True)
+class RegressionLimits(Result):
+    """Bias and limits that change with the size A of what is measured.
+
+    bias(A) = line.intercept + line.slope A; SD(A) = sqrt(π/2) (spread_intercept + spread_slope A).
+    `p_spread` tests a spread that does not change (slope of the absolute residuals); `breusch_pagan_p` is Koenker's
+    studentised form of the same question.
+    """
+
+    line: ProportionalBias
+    spread_slope: Estimate
+    spread_intercept: Estimate
+    p_spread: float | None
+    breusch_pagan_p: float | None
+    coverage: float
+
+    def at(self, sizes: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """Bias, lower and upper limit at these sizes; NaN where the fitted SD is negative (beyond the data)."""
+        a = np.asarray(sizes, dtype=float)
+        bias = float(self.line.intercept) + float(self.line.slope) * a
+        sd = math.sqrt(math.pi / 2) * (float(self.spread_intercept) + float(self.spread_slope) * a)
+        half = float(special.ndtri((1 + self.coverage) / 2)) * np.where(sd >= 0, sd, np.nan)
+        return bias, bias - half, bias + half
+
+
+def regression_limits(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    regress_on: str = "mean",
+    coverage: float = 0.95,
+    level: float = 0.95,
+) -> RegressionLimits:
+    """Limits of agreement by regression (Bland and Altman 1999, section 3.2).
+
+    The differences are regressed on the mean of the two methods (or on the reference), then the absolute residuals;
+    absolute residuals of a normal variable average sqrt(2/π) SD, so the limits are
+    b0 + b1 A ± z sqrt(π/2) (c0 + c1 A), i.e. ± 2.46 for 95 %. Raises Degenerate when all sizes are equal.
+    """
+    confidence(level), confidence(coverage, "coverage")
+    x, y = pair(test, reference, least=LEAST)
+    difference, size = differences(x, y)
+    if option(regress_on, ("mean", "reference"), "regress_on") == "reference":
+        size = y
+    if same(size):
+        raise Degenerate(f"the {regress_on} is the same in all pairs")
+    line = proportional_bias(difference, size, level=level, on=regress_on)
+    residual = difference - float(line.intercept) - float(line.slope) * size
+    if float(np.abs(residual).max()) <= 1e-13 * float(np.abs(difference).max()):
+        residual = np.zeros_like(residual)
+    spread_line = proportional_bias(np.abs(residual), size, level=level, on=regress_on)
+    squared = proportional_bias(residual**2, size, level=level, on=regress_on)
+    p = None if squared.r_squared is None else float(special.chdtrc(1, len(x) * squared.r_squared))
+    return RegressionLimits(line, spread_line.slope, spread_line.intercept, spread_line.p_value, p, coverage)
+
+
+def total_deviation_index(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    coverage: float = 0.9,
+    method: str = "normal",
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> Estimate:
+    """The absolute difference within which a share `coverage` of the differences lies.
+
+    normal: the root of Φ((k - bias)/s) - Φ((-k - bias)/s) = coverage, s with divisor n - 1, with the interval of
+        "lin" moved by their ratio. lin: z sqrt(Σ d² / (n - 1)), interval on the log of the mean squared deviation with
+        variance 2 / (n - 2) (1 - bias⁴ / MSD²) (Lin 2002). nonparametric: the quantile of |d|, BCa.
+    Intervals are two-sided; Lin's one-sided upper limit at 95 % is the upper end at level 0.90.
+    """
+    confidence(level), confidence(coverage, "coverage")
+    option(method, ("normal", "lin", "nonparametric"), "method")
+    x, y = pair(test, reference, least=LEAST)
+    d = x - y
+    if method == "nonparametric":
+        rng = generator(seed, "tdi")
+        return bca(bootstrap_quantile(np.abs(d), coverage, resamples=resamples, rng=rng, kind=8), level=level)
+    n, mean, sd = len(d), float(d.mean()), spread(d)
+    msd = float(d @ d) / (n - 1)
+    if sd == 0:
+        return Estimate(abs(mean), None, None, level, method, "all differences are equal")
+    lin = float(special.ndtri((1 + coverage) / 2)) * math.sqrt(msd)
+    variance = 2 / (n - 2) * (1 - mean**4 / msd**2)
+    half = float(special.ndtri((1 + level) / 2)) * math.sqrt(variance) / 2
+    low, high = math.exp(-half), math.exp(half)
+    point = lin
+    if method == "normal":
+
+        def missing(k: float) -> float:
+            return float(special.ndtr((k - mean) / sd) - special.ndtr((-k - mean) / sd)) - coverage
+
+        point = float(optimize.brentq(missing, 0.0, abs(mean) + 40 * sd, xtol=1e-13 * sd, rtol=1e-14))
+    return Estimate(point, point * low, point * high, level, f"{method}, log MSD")
+
+
+def coverage_probability(
+    test: ArrayLike, reference: ArrayLike, *, within: float, method: str = "normal", level: float = 0.95
+) -> Estimate:
+    """Share (0 to 1) of differences within ±`within`.
+
+    normal: Φ((k - bias)/s) - Φ((-k - bias)/s), s with divisor n - 1. lin: the same with divisor n - 3 (Lin 2002).
+    Both with the interval on the logit, variance by the delta method over bias and s with n - 3. empirical: the share
+    observed, Wilson's interval.
+    """
+    confidence(level)
+    option(method, ("normal", "lin", "empirical"), "method")
+    if not within > 0:
+        raise OutOfRange(f"within must be positive, and is {within}")
+    x, y = pair(test, reference, least=LEAST)
+    d = x - y
+    n, mean, sd = len(d), float(d.mean()), spread(d)
+    if method == "empirical":
+        return wilson(float((np.abs(d) <= within).sum()), n, level=level)
+    if sd == 0:
+        return Estimate(float(abs(mean) <= within), None, None, level, method, "all differences are equal")
+    if n < 4:
+        raise NotEnoughData(f"{n} pairs where at least 4 are needed")
+
+    def share(s: float) -> tuple[float, float]:
+        up, down = (within - mean) / s, (within + mean) / s
+        density = [math.exp(-v * v / 2) / math.sqrt(2 * math.pi) for v in (up, down)]
+        p = float(special.ndtr(up) - special.ndtr(-down))
+        noise = ((density[0] - density[1]) ** 2 + (up * density[0] + down * density[1]) ** 2 / 2) / (n - 3)
+        return p, noise
+
+    s = sd * math.sqrt((n - 1) / (n - 3)) if method == "lin" else sd
+    p, noise = share(s)
+    if not 0 < p < 1:
+        return Estimate(p, None, None, level, method, "the share is 0 or 1 to double precision")
+    half = float(special.ndtri((1 + level) / 2)) * math.sqrt(noise) / (p * (1 - p))
+    centre = float(special.logit(p))
+    return Estimate(
+        p, float(special.expit(centre - half)), float(special.expit(centre + half)), level, f"{method}, logit"
+    )
+
+
+@dataclass(frozen=True)
+class Diagnostics(Result):
+    """What speaks for or against plain limits of agreement. `advice` are sentences; nothing is changed silently."""
+
+    n: int
+    shapiro_p: float | None
+    skewness: float | None
+    excess_kurtosis: float | None
+    proportional_p: float | None
+    spread_p: float | None
+    outliers: list[int]
+    advice: list[str]
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  - {sentence}" for sentence in self.advice)])
+
+
+def diagnose(test: ArrayLike, reference: ArrayLike, *, alpha: float = 0.05) -> Diagnostics:
+    """Check differences for normality (Shapiro–Wilk), trend, changing spread and outliers, and advise.
+
+    Outliers: generalised extreme studentised deviates at `alpha` (Rosner B. Technometrics 1983;25:165-172), up to a
+    tenth of the pairs; given as row numbers from 0. Above 5,000 pairs Shapiro and Wilk's p is not computed.
+    """
+    confidence(alpha, "alpha")
+    x, y = pair(test, reference, least=LEAST)
+    d, _ = differences(x, y)
+    if same(d):
+        return Diagnostics(len(d), None, None, None, None, None, [], ["All differences are equal."])
+    shapiro = float(stats.shapiro(d).pvalue) if len(d) <= 5000 else None
+    skew, kurtosis = float(stats.skew(d)), float(stats.kurtosis(d))
+    advice = []
+    trend = spread_p = None
+    if not same((x + y) / 2):
+        limits = regression_limits(x, y)
+        trend, spread_p = limits.line.p_value, limits.p_spread
+    out = outliers(d, alpha=alpha)
+    if shapiro is not None and shapiro < alpha:
+        advice.append(
+            "The differences are not normal: read the limits beside non-parametric ones, and expect exact intervals of "
+            "the limits to miss their level."
+        )
+    if trend is not None and trend < alpha:
+        advice.append("The difference changes with size: report the slope, and limits by regression.")
+    if spread_p is not None and spread_p < alpha:
+        if (x > 0).all() and (y > 0).all():
+            advice.append("The spread changes with size: consider the log or percent scale, or limits by regression.")
+        else:
+            advice.append("The spread changes with size: consider limits by regression.")
+    if out:
+        advice.append(f"{len(out)} outlying differences: check the records; do not drop them to narrow the limits.")
+    if not advice:
+        advice.append("Nothing speaks against plain limits of agreement.")
+    return Diagnostics(len(d), number(shapiro), number(skew), number(kurtosis), trend, spread_p, out, advice)
+
+
+def outliers(values: Floats, *, alpha: float = 0.05) -> list[int]:
+    """Rows of outliers by the generalised extreme studentised deviate test, at most a tenth of the values."""
+    n = len(values)
+    most = min(n // 10, n - 3)
+    rows = np.arange(n)
+    left = values.astype(float)
+    taken: list[int] = []
+    count = 0
+    for i in range(1, most + 1):
+        sd = spread(left)
+        if sd == 0:
+            break
+        deviate = np.abs(left - left.mean()) / sd
+        worst = int(deviate.argmax())
+        p = 1 - alpha / (2 * (n - i + 1))
+        t = float(special.stdtrit(n - i - 1, p))
+        critical = (n - i) * t / math.sqrt((n - i - 1 + t * t) * (n - i + 1))
+        taken.append(int(rows[worst]))
+        if deviate[worst] > critical:
+            count = i
+        left, rows = np.delete(left, worst), np.delete(rows, worst)
+    return sorted(taken[:count])
