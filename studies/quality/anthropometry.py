@@ -16,8 +16,11 @@ CM_PER_INCH = 2.54
 # three (public files DEMO and BMX). Residual SD 0.090; the largest residuals are -0.43 and 0.40. Pounds for kilograms
 # add ln 2.2046 = 0.79, inches for centimetres of waist 1.13.
 _INTERCEPT, _SLOPE, _STATURE_SLOPE = 1.5005, 1.2155, 0.4888
+_RESIDUAL_SD = 0.09
 _TOO_FAR = 0.5
 _CLOSE = 0.35
+# ln(BMI) of the same adults: by it, a mass in pounds is told from a waist in inches, which misfit alike.
+_LN_BMI_MEAN, _LN_BMI_SD = 3.31, 0.21
 _BMI_TOLERANCE = 0.05
 _MASS_FOR_STATURE = (8.0, 95.0)  # BMI that no living adult or child falls outside of
 _POUNDS_SUSPECTED_ABOVE = 42.0
@@ -48,23 +51,42 @@ def problems(rows: pd.DataFrame, person: pd.DataFrame) -> pd.DataFrame:
     doubt = np.full(len(rows), None, dtype=object)
     with np.errstate(all="ignore"):
         _judge_mass(value, which == "weight_kg", adult, stature, reported, waist, problem, doubt)
-        _judge_waist(value, (which == "waist_cm") & adult, stature, weight, problem)
+        _judge_waist(value, (which == "waist_cm") & adult, stature, weight, reported, problem)
         _judge_stature(value, (which == "stature_cm") & adult, problem)
-        _judge_bmi(value, which == "bmi", stature, weight, doubt)
+        _judge_bmi(value, which == "bmi", adult, stature, weight, reported, waist, doubt)
     return pd.DataFrame({"problem": problem, "doubt": doubt}, index=rows.index).astype("str")
+
+
+def _unlikeness(bmi: np.ndarray, misfit: np.ndarray) -> np.ndarray:
+    """How unlike an adult's they are: squared distances, in standard deviations, of the BMI and of the misfit."""
+    return ((np.log(bmi) - _LN_BMI_MEAN) / _LN_BMI_SD) ** 2 + (misfit / _RESIDUAL_SD) ** 2
+
+
+def _waist_in_inches(bmi: np.ndarray, waist: np.ndarray, stature: np.ndarray) -> np.ndarray:
+    """Where BMI and waist misfit as they do when the waist is in inches, and more so than with a mass in pounds."""
+    misfit = _misfit(bmi, waist, stature)
+    expected = _SLOPE * np.log(CM_PER_INCH)
+    likelier = _unlikeness(bmi, misfit - expected) < _unlikeness(bmi / POUNDS_PER_KG, misfit - np.log(POUNDS_PER_KG))
+    return (misfit > _TOO_FAR) & (np.abs(misfit - expected) < _CLOSE) & likelier
+
+
+def _mass_misfits(bmi, adult, stature, reported, waist) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a mass seems to be in pounds by the BMI reported, in kilograms marked as pounds, and in pounds by the waist."""
+    ratio = bmi / reported
+    misfit = _misfit(bmi, waist, stature)
+    in_pounds = np.abs(ratio / POUNDS_PER_KG - 1) < _BMI_TOLERANCE
+    in_kilograms = np.abs(ratio * POUNDS_PER_KG - 1) < _BMI_TOLERANCE
+    by_waist = (
+        adult & ~in_pounds & ~(np.abs(ratio - 1) < _BMI_TOLERANCE) & ~_waist_in_inches(bmi, waist, stature)
+        & (misfit > _TOO_FAR) & (np.abs(misfit - np.log(POUNDS_PER_KG)) < _CLOSE)
+    )  # fmt: skip
+    return in_pounds, in_kilograms, by_waist
 
 
 def _judge_mass(value, here, adult, stature, reported, waist, problem, doubt) -> None:
     stature = np.where((stature > 40) & (stature < 250), stature, np.nan)
     bmi = value / (stature / 100) ** 2
-    ratio = bmi / reported
-    misfit = _misfit(bmi, waist, stature)
-    in_pounds = here & (np.abs(ratio / POUNDS_PER_KG - 1) < _BMI_TOLERANCE)
-    in_kilograms = here & (np.abs(ratio * POUNDS_PER_KG - 1) < _BMI_TOLERANCE)
-    by_waist = (
-        here & adult & ~in_pounds & ~(np.abs(ratio - 1) < _BMI_TOLERANCE)
-        & (misfit > _TOO_FAR) & (np.abs(misfit - np.log(POUNDS_PER_KG)) < _CLOSE)
-    )  # fmt: skip
+    in_pounds, in_kilograms, by_waist = (here & found for found in _mass_misfits(bmi, adult, stature, reported, waist))
     outside = here & ~in_pounds & ~in_kilograms & ~by_waist
     outside &= (bmi < _MASS_FOR_STATURE[0]) | (bmi > _MASS_FOR_STATURE[1])
     unlikely = here & adult & np.isnan(reported) & np.isnan(waist) & (bmi > _POUNDS_SUSPECTED_ABOVE)
@@ -83,11 +105,10 @@ def _judge_mass(value, here, adult, stature, reported, waist, problem, doubt) ->
             doubt[i] = f"{at}; were it in pounds, the BMI would be {bmi[i] / POUNDS_PER_KG:.1f}"
 
 
-def _judge_waist(value, here, stature, weight, problem) -> None:
+def _judge_waist(value, here, stature, weight, reported, problem) -> None:
     bmi = weight / (stature / 100) ** 2
-    misfit = _misfit(bmi, value, stature)
-    expected = _SLOPE * np.log(CM_PER_INCH)
-    for i in np.flatnonzero(here & (misfit > _TOO_FAR) & (np.abs(misfit - expected) < _CLOSE)):
+    mass_is_wrong = np.abs(bmi / reported / POUNDS_PER_KG - 1) < _BMI_TOLERANCE
+    for i in np.flatnonzero(here & ~mass_is_wrong & _waist_in_inches(bmi, value, stature)):
         problem[i] = f"a waist of {value[i]:.1f} cm does not go with a BMI of {bmi[i]:.1f}: it seems to be in inches"
 
 
@@ -98,7 +119,8 @@ def _judge_stature(value, here, problem) -> None:
         problem[i] = f"{value[i]:.1f} cm is no stature of an adult" + (f"; {hint}" if hint else "")
 
 
-def _judge_bmi(value, here, stature, weight, doubt) -> None:
+def _judge_bmi(value, here, adult, stature, weight, reported, waist, doubt) -> None:
     bmi = weight / (stature / 100) ** 2
-    for i in np.flatnonzero(here & (np.abs(value / bmi - 1) > _BMI_TOLERANCE)):
+    mass_is_wrong = np.logical_or.reduce(_mass_misfits(bmi, adult, stature, reported, waist))
+    for i in np.flatnonzero(here & ~mass_is_wrong & (np.abs(value / bmi - 1) > _BMI_TOLERANCE)):
         doubt[i] = f"a BMI of {value[i]:.1f} is reported, but mass and stature give {bmi[i]:.1f}"
