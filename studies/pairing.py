@@ -270,7 +270,8 @@ def _assign(
         nowhen[tests.index[tests["time"].isna()]] = True
         reasons.give(nowhen, words.no_time)
         left = tests.dropna(subset="time").reset_index(names="row").sort_values(["time", "row"])
-        right = anchors.dropna(subset="time").sort_values(["time", "occasion"])
+        # Of two occasions at the same time the first visit counts; an asof join would take the last.
+        right = anchors.dropna(subset="time").sort_values(["time", "occasion"]).drop_duplicates(["subject", "time"])
         right = right.rename(columns={"time": "when", "occasion": "anchor"})[["subject", "when", "anchor"]]
         found = pd.merge_asof(left, right, left_on="time", right_on="when", by="subject", direction="nearest")
     else:
