@@ -196,7 +196,7 @@ def open_delimited(path: Path, options: ReaderOptions) -> DelimitedTable:
     """Opens a delimited text file. Raises DataError or Faults; faults of the names are left in `.faults`."""
     scan = scan_text(path, encoding=options.encoding, max_line_bytes=options.max_line_bytes)
     dialect = find_dialect(path, scan.encoding, options)
-    if scan.odd_quotes:
+    if scan.quotes:
         check_quotes(path, encoding=scan.encoding, delimiter=dialect.delimiter, max_cell_bytes=options.max_line_bytes)
     table = DelimitedTable(path, dialect, scan, options)
     if not table.columns:

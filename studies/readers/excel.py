@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -168,7 +168,7 @@ def _workbook(path: Path) -> Iterator[openpyxl.Workbook]:
             book.close()
 
 
-def _rows(path: Path, sheet) -> Iterator[tuple[int, list]]:
+def _rows(path: Path, sheet) -> Generator[tuple[int, list]]:
     """(number, cells) of all rows of a sheet, empty ones included; blank text is None."""
     sheet.reset_dimensions()  # some programs write a wrong size into the sheet
     source = sheet.iter_rows(values_only=True)

@@ -27,18 +27,17 @@ _MARKS = [
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
-_NEWLINE, _RETURN, _QUOTE = b"\n"[0], b"\r"[0], b'"'[0]
+_NEWLINE, _RETURN = b"\n"[0], b"\r"[0]
 
 
 @dataclass(frozen=True)
 class TextScan:
-    """encoding: codec name. lines: physical lines. apostrophes: there is one. odd_quotes: a line has an odd number of
-    quotation marks, so that a quoted cell may run over lines, or is never closed."""
+    """encoding: codec name. lines: physical lines. apostrophes, quotes: whether there is any ' or any "."""
 
     encoding: str
     lines: int
     apostrophes: bool
-    odd_quotes: bool
+    quotes: bool
 
 
 class Utf8Stream(io.RawIOBase):
@@ -127,8 +126,8 @@ def scan_text(path: Path, *, encoding: str | None, max_line_bytes: int) -> TextS
 def check_quotes(path: Path, *, encoding: str, delimiter: str, max_cell_bytes: int) -> None:
     """Finds quotation marks that open a cell and are not closed where the cell ends, which would swallow rows.
 
-    Raises DataError with the row (a quoted cell with line breaks is within one row). Needed only when `scan_text`
-    found odd quotation marks. One pass; memory is bounded by the block.
+    Raises DataError with the row (a quoted cell with line breaks is within one row). One pass; memory is bounded
+    by the block.
     """
     mark = re.escape(delimiter.encode())
     starts, ends = rb"(?<=[\n\r" + mark + rb"])", rb"(?=[\n\r" + mark + rb"])"
@@ -183,13 +182,13 @@ def blocks(path: Path, encoding: str) -> Iterator[bytes]:
 
 
 class _Scan:
-    """Lines, NUL bytes, quotation marks and apostrophes, block by block."""
+    """Lines, NUL bytes, and whether there are quotation marks and apostrophes, block by block."""
 
     def __init__(self, path: Path, max_line_bytes: int):
         self.path, self.limit = path, max_line_bytes
         self.lines = 0
-        self._line_length = self._line_quotes = 0
-        self._apostrophes = self._odd_quotes = False
+        self._line_length = 0
+        self._apostrophes = self._quotes = False
 
     def feed(self, block: bytes) -> None:
         if b"\0" in block:
@@ -207,24 +206,13 @@ class _Scan:
                 where=Where(file=str(self.path), row=self.lines + longest + 1),
                 remedy="Check that it is the right file and was exported as CSV, one row on each line.",
             )
-        if _QUOTE in block:
-            counts = np.diff(np.searchsorted(np.flatnonzero(array == _QUOTE), ends, side="left"), prepend=0)
-            if len(ends):
-                counts[0] += self._line_quotes
-                self._odd_quotes |= bool((counts % 2).any())
-                self._line_quotes = block.count(b'"', int(ends[-1]))
-            else:
-                self._line_quotes += block.count(b'"')
-        elif len(ends):
-            self._odd_quotes |= self._line_quotes % 2 == 1
-            self._line_quotes = 0
+        self._quotes |= b'"' in block
         self._apostrophes |= b"'" in block
         self.lines += len(ends)
         self._line_length = int(lengths[-1])
 
     def result(self, encoding: str) -> TextScan:
-        odd = self._odd_quotes or self._line_quotes % 2 == 1
-        return TextScan(encoding, self.lines + (self._line_length > 0), self._apostrophes, odd)
+        return TextScan(encoding, self.lines + (self._line_length > 0), self._apostrophes, self._quotes)
 
     def _refuse_binary(self, block: bytes) -> None:
         line = self.lines + block.count(b"\n", 0, block.index(b"\0")) + 1

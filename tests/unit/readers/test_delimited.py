@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies.errors import Faults, PlanError
+from studies.errors import DataError, Faults, PlanError
 from studies.readers import ReaderOptions, open_sources, parse_numbers
 from studies.readers.delimited import records
 from studies.readers.text import check_quotes, scan_text
@@ -248,6 +248,7 @@ def test_inches_are_no_open_quotation_mark(opened):
         ('id,v\n1,"abc,2\n2,"def,3\n4,5\n', 2, "not closed where the cell ends"),
         ('id,v\n0,"fine\nfine"\n\n1,"abc\n2,3\n', 4, "never closed"),
         ('id,v\r1,2\r3,"abc\r2,3\r', 3, "never closed"),
+        ('id,h,v\n1,5\'11","abc\n2,x,y\n', 2, "never closed"),
     ],
 )
 def test_an_open_quotation_mark_is_told_with_its_row(fault, text, row, what):
@@ -459,9 +460,28 @@ def test_quotation_marks_are_judged_alike_whatever_the_block(tmp_path_factory, t
     finally:
         module._BLOCK = usual
     assert in_blocks == scan_text(path, encoding=None, max_line_bytes=1000)
-    assert in_blocks.odd_quotes == any(line.count('"') % 2 for line in text.split("\n"))
-    if whole is not None:
-        assert in_blocks.odd_quotes  # what the quick scan passes over, the thorough one would pass, too
+    assert in_blocks.quotes == ('"' in text)
+    assert in_blocks.lines == text.count("\n") + (text[-1:] not in ("", "\n"))
+
+
+@modest
+@given(st.lists(st.text(alphabet='ab",\n', max_size=8), min_size=1, max_size=6))
+def test_text_that_passes_has_no_row_swallowed(tmp_path_factory, lines):
+    """Of the cells of a file that passes, only quoted ones that are closed where the cell ends run over lines."""
+    path = tmp_path_factory.mktemp("quotes") / "t.csv"
+    text = "\n".join(lines) + "\n"
+    path.write_text(text, newline="")
+    try:
+        check_quotes(path, encoding="utf-8", delimiter=",", max_cell_bytes=1000)
+    except DataError:
+        return
+    rest = text
+    for cells, _ in records(text, ","):
+        for cell in cells:
+            if "\n" in cell:
+                quoted = '"' + cell.replace('"', '""') + '"'
+                assert quoted + "," in rest or quoted + "\n" in rest
+        rest = rest[rest.index("\n") + 1 :]
 
 
 def test_numbering_survives_many_blocks(tmp_path):

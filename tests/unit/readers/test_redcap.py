@@ -227,3 +227,11 @@ def test_the_dictionary_of_the_api_is_understood(read):
 def test_columns_in_another_order_and_case(read):
     [demographics] = read("Sex,RECORD_ID,race___2\n2,1,1\n")
     assert rows(demographics) == {2: {"record_id": "1", "sex": "Male", "race": "Asian", "race___2": "Yes"}}
+
+
+def test_a_form_knows_the_export_that_it_comes_from(read):
+    demographics, scans = read(LABELS)
+    assert demographics.origin is scans.origin
+    assert demographics.origin.path.name == "export0.csv"
+    assert scans.origin_column("comments2") == "Comments [2]"
+    assert demographics.origin_column("record_id") == "Record ID"
