@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from validation.accuracy import error_measures
 from validation.agreement import bland_altman, exact_factors, limits_of_agreement, paired_factors, tolerance_factor
-from validation.concordance import ccc, pearson
+from validation.classification import kappa
+from validation.comparison import paired_tests, pitman_morgan
+from validation.concordance import ccc, pearson, spearman
+from validation.equivalence import equivalence_test
 from validation.limits import (
     coverage_probability,
     nonparametric_limits,
@@ -22,6 +26,7 @@ from validation.regression import deming, ols
 from validation.reliability import icc
 from validation.repeated import constant, mixed
 from validation.robust import passing_bablok
+from validation.subgroups import SubgroupFrame
 
 # data set -> (test, reference) columns, as the expected files have them.
 PAIRS = {
@@ -384,3 +389,81 @@ def test_repeated_temperatures(folder):
         ours = mixed(wide["PM"], wide["AM"], subject=wide["id"], resamples=200)
         assert ours.bias.estimate == pytest.approx(theirs["bias"], rel=1e-6)
         assert ours.sd == pytest.approx(theirs["sd_delta"], rel=1e-6)
+
+
+def test_two_one_sided_tests(case):
+    x, y, expected = case
+    for values in expected("tost_paired"):
+        claim = equivalence_test(x, y, low=-values["bound"], high=values["bound"])
+        assert claim.p_value == pytest.approx(values["pval"], rel=1e-9)
+
+
+def test_errors_of_two_observers_against_one_machine(folder):
+    table = pd.read_csv(folder / "ba1999_sbp.csv")
+    found = json.loads((folder / "expected" / "ba1999_sbp.json").read_text())["results"]
+    (values,) = [item["values"] for item in found if item["quantity"] == "paired_error_comparison_J1_R1_vs_S1"]
+    ours = paired_tests(table["J1"], table["R1"], table["S1"], resamples=200)
+    assert ours.absolute.estimate == pytest.approx(values["diff"], rel=1e-9)
+    assert ours.absolute.interval == pytest.approx(values["ci95"], rel=1e-9)
+    assert ours.t_p == pytest.approx(values["p_t"], rel=1e-9)
+    assert ours.wilcoxon_p == pytest.approx(values["wilcox_p"], rel=1e-9)
+    assert ours.pitman_morgan_p == pytest.approx(values["pitman_morgan_p"], rel=1e-9)
+    assert ours.sign_p == pytest.approx(values["sign_p"], rel=1e-9)
+    assert {ours.closer, ours.farther} == {values["sign_pos"], values["sign_neg"]}
+
+
+def test_pitman_morgan_of_the_methods(case):
+    x, y, expected = case
+    (values,) = expected("corr_spearman_diff_mean")
+    _, p = pitman_morgan(x, y)
+    statistic = values["pitman_morgan_t"]
+    assert p == pytest.approx(2 * stats.t.sf(abs(statistic), len(x) - 2), rel=1e-9)
+    difference, mean = x - y, (x + y) / 2
+    assert spearman(difference, mean).estimate == pytest.approx(values["spearman"], rel=1e-9)
+
+
+def test_kappa_of_the_vision_table(folder):
+    table = pd.read_csv(folder / "irr_vision_table.csv").pivot(index="r.eye", columns="l.eye", values="Freq")
+    found = json.loads((folder / "expected" / "irr_vision_table.json").read_text())["results"]
+    values = {item["quantity"]: item["values"] for item in found}
+    for weights, name in (("none", "None"), ("linear", "linear"), ("quadratic", "quadratic")):
+        theirs = values[f"statsmodels_cohens_kappa_{name}"]
+        ours = kappa(table, weights=weights)
+        assert ours.estimate == pytest.approx(theirs["kappa"], rel=1e-9)
+        assert ours.interval == pytest.approx((theirs["lo"], theirs["hi"]), rel=1e-9)
+
+
+def test_groups_as_fairlearn_has_them(folder):
+    table = pd.read_csv(folder / "methcomp_scint_wide.csv").dropna(subset=["DTPA", "DMSA"])
+    band = pd.cut(table["age"], [0, 40, 60, 200], right=False, labels=["<40", "40-59", "60+"])
+    found = json.loads((folder / "expected" / "methcomp_scint_wide.json").read_text())["results"]
+    for name, groups in (
+        ("sex", {"sex": table["sex"]}),
+        ("ageband", {"age": band}),
+        ("sex_ageband", {"sex": table["sex"], "age": band}),
+    ):
+        (values,) = [item["values"] for item in found if item["quantity"] == f"fairlearn_metricframe_{name}"]
+        ours = SubgroupFrame(
+            test=table["DTPA"],
+            reference=table["DMSA"],
+            groups=groups,
+            metrics=["mae", "rmse", "bias", "within_3"],
+            minimum_cell=0,
+            resamples=100,
+        )
+        assert ours.n == values["overall"]["n"]
+        for label, theirs in values["by_group"].items():
+            group = ours.by_group[label.replace("|", " × ")]
+            assert group.n == theirs["n"]
+            for metric, scale in (("mae", 1), ("rmse", 1), ("bias", 1), ("within3", 100)):
+                mine = group.metrics[metric.replace("within3", "within_3")].estimate
+                assert mine == pytest.approx(scale * theirs[metric], rel=1e-9)
+        # Fairlearn divides the smaller by the larger; ours is the larger over the smaller.
+        for metric in ("mae", "rmse"):
+            gap = ours.difference(metric).estimate.estimate
+            assert gap == pytest.approx(values["difference_between"][metric], rel=1e-9)
+            ratio = ours.ratio(metric).estimate.estimate
+            assert ratio == pytest.approx(1 / values["ratio_between"][metric], rel=1e-9)
+        assert ours.difference("bias").estimate.estimate == pytest.approx(
+            values["difference_between"]["bias"], rel=1e-9
+        )
