@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import (
     Column,
     Connection,
@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 
 from studies.canonical import SCAN_FIELDS
+from studies.ingest.bulk import Codes, VisitKeys, arrow_table, insert_rows
 from studies.registry import audit
 from studies.registry.catalogue import StudyRecord
 from studies.registry.schema import Device, Photo, Reading, Scan, Site, Subject, Visit
@@ -40,7 +41,6 @@ from studies.visits import visit_sequence
 
 VIEWS = tuple(item.name for item in SCAN_FIELDS if item.name in ("front", "back", "left", "right"))
 _SUBJECT_COLUMNS = ("sex", "age", "birth_date", "enrolled_on", "ethnicity", "consent")
-_MANY = 10_000
 
 
 @dataclass
@@ -75,8 +75,9 @@ class Loader:
     counts: dict[str, Counts] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     events: list[audit.Event] = field(default_factory=list)
-    _subjects: dict[str, int] = field(default_factory=dict)
-    _visits: pd.DataFrame = field(default_factory=pd.DataFrame)
+    _subjects: Codes = field(default_factory=lambda: Codes(()))
+    _visits: VisitKeys = field(default_factory=lambda: VisitKeys(()))
+    _last_visit_before: int = 0
     _incoming: Table | None = None
 
     def _count(self, table: str) -> Counts:
@@ -85,6 +86,7 @@ class Loader:
     # Subjects ---------------------------------------------------------------------------------------------------
 
     def subjects(self, chunks: Iterable[pd.DataFrame]) -> None:
+        """Load the accepted subjects."""
         present = {
             row.code: row
             for row in self.connection.execute(
@@ -99,33 +101,32 @@ class Loader:
         count = self._count("subjects")
         for chunk in chunks:
             sites = self._codes(Site, chunk["site"])
-            added, changed = [], []
-            for row in _records(chunk):
-                values = _subject_values(row)
-                old = present.get(row["subject_id"])
-                if old is None:
-                    added.append(
-                        {
-                            "study_id": self.study.id, "code": row["subject_id"], "site_id": sites.get(row["site"]),
-                            "batch_id": self.batch_id, "source_file": row["source"], "source_row": row["row"],
-                            "attributes": json.loads(row["attributes"]), "flags": row["flags"], **values,
-                            "consent": values["consent"] or "none",
-                        }
-                    )  # fmt: skip
-                elif update_of := self._subject_changes(old, row, values, sites):
-                    changed.append({"key": old.id, **update_of})
+            known = chunk["subject_id"].isin(list(present)).to_numpy()
+            self._add_subjects(chunk[~known], sites)
+            count.new += int((~known).sum())
+            for row in _records(chunk[known]):
+                old = present[row["subject_id"]]
+                if updates := self._subject_changes(old, row, _subject_values(row), sites):
+                    self.connection.execute(update(Subject).where(Subject.id == old.id).values(**updates))
+                    count.changed += 1
                 else:
                     count.unchanged += 1
-            count.new += len(added)
-            count.changed += len(changed)
-            for start in range(0, len(added), _MANY):
-                self.connection.execute(insert(Subject), added[start : start + _MANY])
-            for one in changed:
-                key = one.pop("key")
-                self.connection.execute(update(Subject).where(Subject.id == key).values(**one))
-        self._subjects = dict(
-            self.connection.execute(select(Subject.code, Subject.id).where(Subject.study_id == self.study.id)).all()
-        )
+        keys = select(Subject.code, Subject.id).where(Subject.study_id == self.study.id)
+        self._subjects = Codes(self.connection.execute(keys).all())
+
+    def _add_subjects(self, chunk: pd.DataFrame, sites: dict[str, int]) -> None:
+        if chunk.empty:
+            return
+        site_keys = Codes(sites.items()).keys(chunk["site"])
+        columns = {
+            "study_id": self.study.id, "code": chunk["subject_id"],
+            "site_id": pa.array(site_keys, mask=site_keys < 0),
+            **{name: chunk[name] for name in ("sex", "age", "ethnicity", "attributes", "flags")},
+            **{name: pa.array(chunk[name]).cast(pa.date32()) for name in ("birth_date", "enrolled_on")},
+            "consent": chunk["consent"].fillna("none"),
+            "batch_id": self.batch_id, "source_file": chunk["source"], "source_row": chunk["row"],
+        }  # fmt: skip
+        insert_rows(self.connection, "subject", arrow_table(columns, len(chunk)))
 
     def _subject_changes(self, old: Any, row: dict[str, Any], values: dict[str, Any], sites: dict) -> dict[str, Any]:
         """What to update, each change noted. A missing value never replaces one that is there."""
@@ -171,61 +172,67 @@ class Loader:
 
     def visits(self, chunks: Iterable[pd.DataFrame]) -> None:
         """Register the visits of all `chunks` (columns subject_id, visit) that are not there yet."""
-        parts = [chunk[["subject_id", "visit"]].drop_duplicates() for chunk in chunks]
-        wanted = pd.concat(parts, ignore_index=True).drop_duplicates() if parts else pd.DataFrame()
         self._read_visits()
-        count = self._count("visits")
-        if wanted.empty:
-            return
-        wanted = wanted.assign(subject_key=wanted["subject_id"].map(self._subjects))
-        wanted = wanted.merge(self._visits, how="left", on=["subject_key", "visit"])
-        missing = wanted[wanted["visit_id"].isna()]
-        rows = [
-            {"subject_id": int(row.subject_key), "label": row.visit, "sequence": visit_sequence(row.visit, self.order)}
-            for row in missing.itertuples()
-        ]
-        for start in range(0, len(rows), _MANY):
-            self.connection.execute(insert(Visit), rows[start : start + _MANY])
-        count.new += len(rows)
-        if rows:
+        self._last_visit_before = self.connection.execute(select(func.coalesce(func.max(Visit.id), 0))).scalar_one()
+        missing: dict[int, tuple[int, str]] = {}
+        for chunk in chunks:
+            subjects = self._subjects.keys(chunk["subject_id"])
+            places = self._visits.places(subjects, chunk["visit"])
+            _, first = np.unique(places, return_index=True)
+            first = np.sort(first[self._visits.keys(places[first]) < 0])
+            new = zip(subjects[first].tolist(), chunk["visit"].iloc[first].tolist(), strict=True)
+            for place, visit in zip(places[first].tolist(), new, strict=True):
+                missing.setdefault(place, visit)
+        self._count("visits").new += len(missing)
+        if missing:
+            subject_keys, labels = zip(*missing.values(), strict=True)
+            sequences = {label: visit_sequence(label, self.order) for label in set(labels)}
+            columns = {
+                "subject_id": list(subject_keys), "label": list(labels),
+                "sequence": [sequences[label] for label in labels],
+            }  # fmt: skip
+            insert_rows(self.connection, "visit", arrow_table(columns, len(missing)))
             self._read_visits()
 
     def _read_visits(self) -> None:
         rows = self.connection.execute(
             select(Visit.subject_id, Visit.label, Visit.id).join(Subject).where(Subject.study_id == self.study.id)
-        ).all()
-        self._visits = pd.DataFrame(rows, columns=["subject_key", "visit", "visit_id"]).astype(
-            {"subject_key": "int64", "visit": "str", "visit_id": "int64"}
         )
+        self._visits = VisitKeys(rows.all())
 
-    def _visit_keys(self, chunk: pd.DataFrame) -> pd.Series:
-        keys = pd.DataFrame({"subject_key": chunk["subject_id"].map(self._subjects), "visit": chunk["visit"]})
-        return keys.merge(self._visits, how="left", on=["subject_key", "visit"])["visit_id"].astype("int64")
+    def _visit_keys(self, chunk: pd.DataFrame) -> np.ndarray:
+        return self._visits.keys(self._visits.places(self._subjects.keys(chunk["subject_id"]), chunk["visit"]))
 
     # Readings ---------------------------------------------------------------------------------------------------
 
     def readings(self, chunk: pd.DataFrame) -> None:
         """Load one chunk of accepted readings, whose visits are registered."""
+        visits = self._visit_keys(chunk)
+        devices = Codes(self._codes(Device, chunk["device"]).items())
+        columns = {
+            "visit_id": visits, "measurand": chunk["measurand"], "method": chunk["method"],
+            "device_id": devices.keys(chunk["device"]), "replicate": chunk["replicate"], "value": chunk["value"],
+            "unit": chunk["unit"], "measured_at": chunk["measured_at"], "reported_value": chunk["reported_value"],
+            "reported_unit": chunk["reported_unit"], "flags": chunk["flags"], "source_file": chunk["source"],
+            "source_row": chunk["row"],
+        }  # fmt: skip
+        rows = arrow_table(columns, len(chunk))
+        # A visit that this batch has registered holds no reading to compare with.
+        fresh = visits > self._last_visit_before
+        if fresh.any():
+            self._add_readings(rows.filter(pa.array(fresh)))
+        if not fresh.all():
+            self._compare_readings(rows.filter(pa.array(~fresh)))
+
+    def _add_readings(self, rows: pa.Table) -> None:
+        rows = rows.append_column("batch_id", pa.repeat(self.batch_id, rows.num_rows))
+        insert_rows(self.connection, "reading", rows)
+        self._count("readings").new += rows.num_rows
+
+    def _compare_readings(self, rows: pa.Table) -> None:
+        """Load readings of visits that were there before: in the database, as sets."""
         incoming = self._incoming_table()
-        devices = self._codes(Device, chunk["device"])
-        frame = pd.DataFrame(
-            {
-                "visit_id": self._visit_keys(chunk).to_numpy(),
-                "measurand": chunk["measurand"].to_numpy(object),
-                "method": chunk["method"].to_numpy(object),
-                "device_id": chunk["device"].map(devices).to_numpy("int64"),
-                "replicate": chunk["replicate"].to_numpy("int64"),
-                "value": chunk["value"].to_numpy("float64"),
-                "unit": chunk["unit"].to_numpy(object),
-                "measured_at": timestamps(chunk["measured_at"]),
-                "reported_value": _optional(chunk["reported_value"]),
-                "reported_unit": _optional(chunk["reported_unit"]),
-                "flags": _optional(chunk["flags"]),
-                "source_file": chunk["source"].to_numpy("int64"),
-                "source_row": chunk["row"].to_numpy("int64"),
-            }
-        )
-        self._fill(incoming, frame)
+        insert_rows(self.connection, incoming.name, rows)
         same = and_(
             *(getattr(Reading, name) == incoming.c[name] for name in ("visit_id", "measurand", "method")),
             *(getattr(Reading, name) == incoming.c[name] for name in ("device_id", "replicate")),
@@ -234,15 +241,14 @@ class Loader:
             Reading.value != incoming.c.value,
             and_(incoming.c.measured_at.is_not(None), Reading.measured_at.is_distinct_from(incoming.c.measured_at)),
         )
-        count = self._count("readings")
-        total = len(frame)
+        count, total = self._count("readings"), rows.num_rows
         known = self.connection.execute(select(func.count()).select_from(incoming).join(Reading, same)).scalar_one()
         changed = self._change_readings(incoming, same, differs) if known else 0
-        columns = [column.name for column in incoming.columns]
-        fresh = select(*incoming.columns, bindparam("batch", self.batch_id, type_=Integer))
-        if known:
-            fresh = fresh.outerjoin(Reading, same).where(Reading.id.is_(None))
-        self.connection.execute(insert(Reading).from_select([*columns, "batch_id"], fresh))
+        if known < total:
+            columns = [column.name for column in incoming.columns]
+            new = select(*incoming.columns, bindparam("batch", self.batch_id, type_=Integer))
+            new = new.outerjoin(Reading, same).where(Reading.id.is_(None))
+            self.connection.execute(insert(Reading).from_select([*columns, "batch_id"], new))
         self.connection.execute(incoming.delete())
         count.new += total - known
         count.changed += changed
@@ -296,21 +302,6 @@ class Loader:
             self._incoming.create(self.connection, checkfirst=False)
         return self._incoming
 
-    def _fill(self, table: Table, frame: pd.DataFrame) -> None:
-        """Rows into a table by the fastest way the database has."""
-        names = list(frame.columns)
-        rows = zip(*(frame[name].tolist() for name in names), strict=True)
-        if self.connection.dialect.name == "postgresql":
-            with (
-                self.connection.connection.cursor() as cursor,
-                cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy,
-            ):
-                for row in rows:
-                    copy.write_row(row)
-            return
-        places = ", ".join("?" * len(names))
-        self.connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({places})", list(rows))
-
     def close(self) -> None:
         """Drop the temporary table (a rollback drops it too)."""
         if self._incoming is not None:
@@ -323,8 +314,7 @@ class Loader:
         """Load one chunk of accepted scans; column `photos` holds JSON: view -> sha256, media_type, width, ..."""
         count = self._count("scans")
         devices = self._codes(Device, chunk["device"])
-        keys = self._visit_keys(chunk).to_numpy()
-        for key, row in zip(keys, _records(chunk), strict=True):
+        for key, row in zip(self._visit_keys(chunk).tolist(), _records(chunk), strict=True):
             photos = json.loads(row["photos"])
             values = {
                 "captured_at": row["captured_at"], "device_id": devices[row["device"]],
@@ -333,13 +323,13 @@ class Loader:
             source = {"batch_id": self.batch_id, "source_file": row["source"], "source_row": row["row"]}
             old = self.connection.execute(
                 select(Scan.id, Scan.captured_at, Scan.device_id, Scan.attributes).where(
-                    Scan.visit_id == int(key), Scan.code == row["scan_id"]
+                    Scan.visit_id == key, Scan.code == row["scan_id"]
                 )
             ).one_or_none()
             if old is None:
                 scan_id = self.connection.execute(
                     insert(Scan)
-                    .values(visit_id=int(key), code=row["scan_id"], **values, **source)
+                    .values(visit_id=key, code=row["scan_id"], **values, **source)
                     .returning(Scan.id)
                 ).scalar_one()
                 self._add_photos(scan_id, photos)
@@ -379,19 +369,6 @@ class Loader:
         self.connection.execute(
             update(Photo).where(Photo.scan_id == scan_id, Photo.view == view).values(**photo, deleted_at=None)
         )
-
-
-def timestamps(moments: pd.Series) -> pd.Series:
-    """Moments as the text that SQLite stores and PostgreSQL reads; missing as None."""
-    array = pa.array(moments.to_numpy("datetime64[us]"))
-    text = pc.strftime(array, format="%Y-%m-%d %H:%M:%S").to_pandas().astype(object)
-    return text.where(moments.notna().to_numpy(), None)
-
-
-def _optional(values: pd.Series) -> pd.Series:
-    """Values with None where missing, as the database drivers want it."""
-    plain = values.astype(object).reset_index(drop=True)
-    return plain.where(values.notna().to_numpy(), None)
 
 
 def _records(chunk: pd.DataFrame) -> Iterator[dict[str, Any]]:
