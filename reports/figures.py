@@ -46,7 +46,7 @@ from reports.wording import (
 
 Floats = NDArray[np.float64]
 
-INK, MUTED, GRID = "#1b1f24", "#57606a", "#d0d7de"
+INK, MUTED, GRID, PAPER = "#1b1f24", "#57606a", "#d0d7de", "#ffffff"
 PALETTE = ("#0072b2", "#d55e00", "#007a59", "#a3478a", "#8a6500", "#3b6fb6", "#6b6b6b")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (8, 2)), "-", (0, (2, 2)))
@@ -632,6 +632,7 @@ def forest_panel(
                 axes.text(
                     0.02, centre, "\n".join(wrap(row.hidden, (PANEL_WIDTH - left - 0.2) * 72, 7)), fontsize=7,
                     transform=axes.get_yaxis_transform(), va="center", color=MUTED, style="italic",
+                    bbox={"facecolor": PAPER, "linewidth": 0, "pad": 1.5},
                 )  # fmt: skip
                 parts.append(f"{row.label}: {row.hidden}")
                 continue

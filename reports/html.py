@@ -12,13 +12,14 @@ import jinja2
 from markupsafe import Markup, escape
 
 from reports.document import Document
-from reports.figures import FULL_WIDTH, GRID, INK, MUTED, PALETTE
+from reports.figures import FULL_WIDTH, GRID, INK, MUTED, PALETTE, PAPER
 from reports.files import write_atomically
 
 _INKS = {
     INK: "--ink",
     MUTED: "--muted",
     GRID: "--line",
+    PAPER: "--page",
     **{colour: f"--series-{position}" for position, colour in enumerate(PALETTE, start=1)},
 }
 """The inks of figures and the colours of the page that stand for them, so that figures suit a dark page too."""

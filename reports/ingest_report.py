@@ -191,22 +191,40 @@ def _steps(report: Mapping[str, Any], files: Sequence[str]) -> tuple[Inlines, ..
         steps.append((f"The quarantine {each} the refused rows with their reasons: ", *links, "."))
     worst = _most_common(report)
     if worst:
-        steps.append(
-            ("Begin with what went wrong most often: ", *worst[0], ".")
-            if len(worst) == 1
-            else ("Begin with what went wrong most often: ", *_joined(worst), ".")
-        )
+        one = "The check that failed: " if len(worst) == 1 else "The checks that failed most often: "
+        steps.append((one, *_joined(worst), "."))
+    examples = (report.get("quarantine") or {}).get("examples") or []
+    follow = sum(_follows(example) for example in examples)
+    if follow:
+        some = "At least " if sum(1 for _ in examples) < _failures(report) else ""
+        waits = "row only waits" if follow == 1 else "rows only wait"
+        steps.append(f"{some}{count(follow)} {waits} for a subject whose own row was refused: mend the subject first.")
     steps.append(
-        "Mend the rows, there or in the source, and ingest the file again. Rows that are in already stay as they are, so "
-        "nothing can come in twice."
+        "Mend the rows, there or in the source, and ingest the file again. Rows that are in already stay as they are, "
+        "so nothing can come in twice."
     )
     return tuple(steps)
 
 
+def _follows(example: Mapping[str, Any]) -> bool:
+    """Was this row refused only because another row, that of its subject, was?"""
+    return "was itself refused" in str(example.get("reason") or "")
+
+
 def _most_common(report: Mapping[str, Any], most: int = 3) -> list[tuple[Inline, ...]]:
-    rules = [rule for rule in report.get("rules") or [] if rule.get("severity") == "reject" and rule.get("failed")]
-    rules.sort(key=lambda rule: (-rule["failed"], rule["rule"]))
-    return [(f"{_requirement(rule)} (", Strong(plural(rule["failed"], "row")), ")") for rule in rules[:most]]
+    examples = (report.get("quarantine") or {}).get("examples") or []
+    follow = Counter(str(example["rule"]) for example in examples if _follows(example))
+    failed = {
+        _requirement(rule): int(rule["failed"]) - follow[rule["rule"]]
+        for rule in report.get("rules") or []
+        if rule.get("severity") == "reject" and rule.get("failed")
+    }
+    worst = sorted(((n, what) for what, n in failed.items() if n > 0), key=lambda item: (-item[0], item[1]))
+    return [(f"“{what}” (", Strong(plural(n, "row")), ")") for n, what in worst[:most]]
+
+
+def _failures(report: Mapping[str, Any]) -> int:
+    return sum(int(rule.get("failed") or 0) for rule in report.get("rules") or [] if rule.get("severity") == "reject")
 
 
 def _joined(parts: Sequence[tuple[Inline, ...]]) -> list[Inline]:
@@ -226,6 +244,8 @@ def _tables(report: Mapping[str, Any]) -> Table:
     keys = ("read", "new", "changed", "unchanged", "rejected", "flagged")
     rows = []
     for name, table in (report.get("tables") or {}).items():
+        if not any(table.values()):
+            continue
         cells = [_count(report, "tables", name, key) if key in table else ABSENT for key in keys]
         rows.append(Row((sentence(name), *cells)))
     return Table(
@@ -350,9 +370,9 @@ def _refused(report: Mapping[str, Any]) -> Section | None:
     if not rows:
         return None
     shown = report["quarantine"].get("examples") or []
-    table = _examples(report, shown, "table-quarantine", "Refused rows, by rule.")
+    table = _examples(report, shown, "table-quarantine", "Refused rows, by the check that they failed.")
     who = "This row is" if rows == 1 else f"These {plural(rows, 'row')} are"
-    text: list[Inline] = [f"{who} not in the study. A row that broke several rules is listed under each of them."]
+    text: list[Inline] = [f"{who} not in the study. A row that failed several checks is listed under each of them."]
     return Section("quarantine", "Refused rows", (Paragraph(tuple(text)), *([table] if shown else [])))
 
 
@@ -363,31 +383,28 @@ def _flagged(report: Mapping[str, Any]) -> Section | None:
     shown = report["flagged"].get("examples") or []
     who = "This row is" if rows == 1 else f"These {plural(rows, 'row')} are"
     text = f"{who} in the study. Please check them against the source; analyses say how many flagged values they use."
-    table = _examples(report, shown, "table-flagged", "Rows that went in but look unlikely, by rule.")
+    table = _examples(report, shown, "table-flagged", "Rows that went in but look unlikely, by check.")
     return Section("flagged", "Flagged rows", (Paragraph(text), *([table] if shown else [])))
 
 
 def _examples(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], name: str, caption: str) -> Table:
-    """Examples under a heading for each rule, the commonest first, in the order of file and row."""
+    """Examples under a heading for each check, the commonest first, in the order of file and row."""
     rules = {rule["rule"]: rule for rule in report.get("rules") or []}
-    times = Counter(str(example["rule"]) for example in examples)
+    groups: dict[tuple[bool, str], list[Mapping[str, Any]]] = {}
+    for example in examples:
+        groups.setdefault((_follows(example), str(example["rule"])), []).append(example)
     rows = []
-    for rule in sorted(times, key=lambda rule: (-times[rule], rule)):
-        mine = [example for example in examples if str(example["rule"]) == rule]
+    for (follows, rule), mine in sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1])):
         about = rules.get(rule)
-        must = f"The rule: {_requirement(about)}" if about else f"Rule {rule}"
-        failed = int((about or {}).get("failed") or len(mine))
-        tail = f" · {plural(failed, 'row')}"
-        if failed > len(mine):
-            tail += f", the first {count(len(mine))} shown" if len(mine) > 1 else ", the first one shown"
-        rows.append(Row(((f"{must}{tail}",),), kind="group"))
-        for example in mine:
+        must = "Rows that only wait for their subject" if follows else f"Check: {_requirement(about or {'rule': rule})}"
+        rows.append(Row(((f"{must} · {plural(len(mine), 'row')}",),), kind="group"))
+        for example, lines in _alike(mine):
             value = example.get("value")
             rows.append(
                 Row(
                     (
                         Code(str(example.get("file") or ABSENT)),
-                        count(example["row"]) if isinstance(example.get("row"), int) else ABSENT,
+                        _ranges(lines) or ABSENT,
                         Code(str(example["column"])) if example.get("column") else ABSENT,
                         ABSENT if value is None else "(empty)" if str(value) == "" else Code(_cut(str(value))),
                         sentence(str(example.get("reason") or "")),
@@ -400,7 +417,7 @@ def _examples(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], 
         caption,
         (
             Column("File", width=1.4),
-            Column("Row", "right", width=0.6),
+            Column("Row", "right", width=0.8),
             Column("Column", width=1.1),
             Column("Value", width=1.1),
             Column("What is wrong", width=2.0),
@@ -409,6 +426,32 @@ def _examples(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], 
         tuple(rows),
         row_headers=False,
     )
+
+
+def _alike(examples: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[int]]]:
+    """Examples that say the same of several rows, once, with the rows; in the order in which each is first met."""
+    found: dict[tuple[Any, ...], tuple[Mapping[str, Any], list[int]]] = {}
+    for example in examples:
+        key = tuple(str(example.get(name)) for name in ("file", "column", "value", "reason", "remedy"))
+        lines = found.setdefault(key, (example, []))[1]
+        if isinstance(example.get("row"), int):
+            lines.append(example["row"])
+    return list(found.values())
+
+
+def _ranges(rows: Sequence[int]) -> str:
+    """Row numbers as a person writes them.
+
+    >>> _ranges([59, 60, 61, 1070, 72])
+    '59–61, 72, 1,070'
+    """
+    runs: list[list[int]] = []
+    for row in sorted(set(rows)):
+        if runs and row == runs[-1][1] + 1:
+            runs[-1][1] = row
+        else:
+            runs.append([row, row])
+    return ", ".join(count(a) if a == b else f"{count(a)}–{count(b)}" for a, b in runs)
 
 
 def _cut(text: str, most: int = 80) -> str:

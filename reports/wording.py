@@ -203,16 +203,42 @@ def method_label(name: str) -> str:
     return name
 
 
-SEX_LABELS = {"F": "Women", "M": "Men", "All": "All"}
+def with_article(label: str) -> str:
+    """A method's label inside a sentence: a common noun takes its article, a name does not.
 
-
-def group_label(group: str, subgroup: str = "") -> str:
-    """A group's name for people: the codes F and M of sex become Women and Men.
-
-    >>> group_label("F", "sex"), group_label("18–39", "age"), group_label("F", "site")
-    ('Women', '18–39', 'F')
+    >>> with_article("smart scale"), with_article("DXA"), with_article("Deurenberg")
+    ('the smart scale', 'DXA', 'Deurenberg')
     """
-    return SEX_LABELS.get(group, group) if subgroup in ("", "sex") else group
+    return f"the {label}" if label == label.lower() and label[:1].isalpha() else label
+
+
+_SEX = {"F": "Women", "M": "Men"}
+_PROPER = {
+    "american": "American",
+    "asian": "Asian",
+    "black": "Black",
+    "european": "European",
+    "hispanic": "Hispanic",
+    "indian": "Indian",
+    "mexican": "Mexican",
+    "white": "White",
+}
+
+
+def group_label(group: str, subgroup: str = "sex") -> str:
+    """A group's name for people: codes of sex and codes with underscores in words, anything else as it is.
+
+    >>> group_label("F"), group_label("18–39", "age"), group_label("F", "site")
+    ('Women', '18–39', 'F')
+    >>> group_label("non_hispanic_white", "ethnicity"), group_label("other", "ethnicity")
+    ('Non-Hispanic White', 'Other')
+    """
+    if subgroup == "sex" and group in _SEX:
+        return _SEX[group]
+    if group == group.lower() and (group.isalpha() or "_" in group):
+        words = " ".join(_PROPER.get(word, word) for word in group.replace("_", " ").split())
+        return sentence(words.replace("non ", "non-"))
+    return group
 
 
 # Sentences ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,93 @@
+"""Whose error is smaller: the index test against each comparator."""
+
+from __future__ import annotations
+
+from reports.bound import Bound, metric_of
+from reports.document import Column, Inline, List, Paragraph, Row, Section, Strong, Table
+from reports.wording import estimate_of, sentence, versus
+
+
+def comparison(report: Bound, a: str, b: str, metric: str = "mae") -> int | None:
+    """The position of a comparison, whichever of the two comes first in it."""
+    for position, row in enumerate(report.results.get("comparisons") or []):
+        if row["metric"] == metric and {row["a"], row["b"]} == {a, b}:
+            return position
+    return None
+
+
+def against(report: Bound, name: str) -> tuple[Inline, ...] | None:
+    position = comparison(report, report.index, name)
+    if position is None:
+        if (report.results["tests"].get(name) or {}).get("n"):
+            return None
+        return (Strong(sentence(report.label(name))), f": no pair with {report.reference}, so it cannot be compared.")
+    row = report.results["comparisons"][position]
+    path = ("comparisons", position)
+    a, b = report.spoken(row["a"]), report.spoken(row["b"])
+    null, kind = (1.0, "ratio") if estimate_of(row.get("ratio"))["estimate"] is not None else (0.0, "difference")
+    if estimate_of(row.get(kind))["estimate"] is None:
+        reason = estimate_of(row.get(kind)).get("reason")
+        return (f"{versus(row.get(kind), a, b, null)}{': ' + report.words(reason) if reason else ''}.",)
+    out: list[Inline] = [versus(row[kind], a, b, null), ": "]
+    if kind == "ratio":
+        out += [f"the error of {a} is ", *report.said(*path, "ratio"), f" times that of {b}"]
+        out += ["; difference ", *report.said(*path, "difference", unit=report.points)]
+    else:
+        out += ["difference ", *report.said(*path, "difference", unit=report.points)]
+    if row.get("p_adjusted") is not None:
+        out += [", ", report.p(*path, "p_adjusted", prose=True), " after adjustment"]
+    return (*out, ", n = ", report.count(*path, "n"), ".")
+
+
+def comparisons(report: Bound) -> Section:
+    items = report.results.get("comparisons") or []
+    title = "Comparison of methods"
+    if not items:
+        why = (
+            "There is no comparator, so there is nothing to compare."
+            if not report.comparators
+            else "No two methods could be compared."
+        )
+        return Section("comparisons", title, (Paragraph(why),))
+    told = [item for name in report.comparators if (item := against(report, name))]
+    rows: list[Row] = []
+    metrics = list(dict.fromkeys(item["metric"] for item in items))
+    for metric in metrics:
+        label, _, _ = metric_of(report, metric)
+        rows.append(Row((sentence(label),), kind="group"))
+        for position, item in enumerate(items):
+            if item["metric"] != metric:
+                continue
+            path = ("comparisons", position)
+            who = f"{report.label(item['a'])} and {report.label(item['b'])}"
+            rows.append(
+                Row(
+                    (
+                        f"{sentence(report.label(item['a']))} − {report.label(item['b'])}",
+                        report.count(*path, "n"),
+                        report.cell(*path, "difference", who=who),
+                        report.cell(*path, "ratio", who=who),
+                        report.p(*path, "p_value"),
+                        report.p(*path, "p_adjusted"),
+                    ),
+                    indent=1,
+                )
+            )
+    table = Table(
+        "table-comparisons",
+        f"Errors of two methods in the subjects who have both; {report.level} intervals in brackets.",
+        (
+            Column("Methods", width=1.8),
+            Column("n", "right", width=0.6),
+            Column(f"Difference ({report.pp})", "right", width=1.3),
+            Column("Ratio", "right", width=1.1),
+            Column("p", "right", width=0.8),
+            Column("p, adjusted", "right", width=0.9),
+        ),
+        tuple(rows),
+        notes=(
+            "A difference below 0 and a ratio below 1 mean that the first method has the smaller error.",
+            *report.why(),
+        ),
+    )
+    return Section("comparisons", title, (List(tuple(told)), table) if told else (table,))
