@@ -64,14 +64,27 @@ def print_summary(report: dict[str, Any], folder: Path) -> None:
         if not section["rows"]:
             continue
         print(f"\n{title}: {section['rows']:,} source row{'s' if section['rows'] != 1 else ''}")
-        for example in section["examples"][:_SHOWN]:
-            place = f"{example['file']} row {example['row']:,}" + (f", column {example['column']}" if example["column"] else "")
-            value = "" if example["value"] is None else f" '{example['value'][:40]}'"
-            print(f"  {place}:{value} {example['reason']}.\n      {example['remedy']}")
-        if len(section["examples"]) > _SHOWN:
-            print("  ... and more; the report has them.")
+        faults = _faults(section["examples"])
+        for place, value, reason, remedy in faults[:_SHOWN]:
+            print(f"  {place}:{value} {reason.rstrip('.')}.\n      {remedy}")
+        if len(faults) > _SHOWN:
+            print(f"  ... and {len(faults) - _SHOWN} more kinds of fault; the report has them.")
     for note in report["notes"]:
         print(f"\nNote: {note}")
     print(f"\nReport: {folder / 'ingest.html'}")
     for file in report["quarantine"]["files"]:
         print(f"Refused rows, to mend and ingest again: {folder / file}")
+
+
+def _faults(examples: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Place, value, reason and remedy of each fault; rows with the same fault together, consequences of others last."""
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for example in sorted(examples, key=lambda example: example["rule"] == "subject_known"):
+        same = tuple(example[key] for key in ("file", "column", "value", "reason", "remedy"))
+        alike.setdefault(same, []).append(example["row"])
+    faults = []
+    for (file, column, value, reason, remedy), rows in alike.items():
+        place = f"{file} row {rows[0]:,}" + (f" and {len(rows) - 1:,} more" if len(rows) > 1 else "")
+        place += f", column {column}" if column else ""
+        faults.append((place, "" if value is None else f" '{value[:40]}'", reason, remedy))
+    return faults

@@ -28,11 +28,11 @@ from studies.ingest.load import VIEWS, Loader
 from studies.ingest.mapping import Mapping
 from studies.ingest.photo_check import check_photos
 from studies.ingest.quarantine import (
-    EXAMPLES,
     MALFORMED,
     Collected,
     Failure,
     QuarantineFiles,
+    examples_of,
     with_content,
 )
 from studies.ingest.staging import Stage
@@ -55,6 +55,7 @@ _CONTENT = {
 }
 _NORMALISE = {"subjects": normalise.subjects, "scans": normalise.scans, "readings": normalise.readings}
 _ORDER = ("subjects", "scans", "readings")
+CHANGES_SHOWN = 200
 
 
 @dataclass
@@ -450,9 +451,9 @@ class _Work:
         self, number: int, loader: Loader, rejected: list[Any], started: datetime, clock: float, *, dry_run: bool
     ) -> dict[str, Any]:
         failures = [failure for row in rejected for failure in row.failures]
-        flagged = [
-            failure for row in with_content(self.collected.flagged()[:EXAMPLES], self.tables, self._told) for failure in row.failures
-        ]
+        shown = examples_of(failures)
+        doubted = with_content(examples_of(self.collected.flagged()), self.tables, self._told)
+        flagged = [failure for row in doubted for failure in row.failures]
         tables: dict[str, dict[str, int]] = {}
         for table in _ORDER:
             counts = loader.counts.get(table)
@@ -482,22 +483,22 @@ class _Work:
             "quarantine": {
                 "rows": len(rejected),
                 "files": [],
-                "examples": [failure.as_dict(self.names) for failure in failures[:EXAMPLES]],
+                "examples": [failure.as_dict(self.names) for failure in shown],
             },
             "flagged": {
                 "rows": len({(f.source, f.row) for f in self.collected.flagged()}),
                 "examples": [failure.as_dict(self.names) for failure in flagged],
             },
-            "changes": [change.as_dict() for change in loader.changes[:EXAMPLES]],
-            "notes": self._notes(len(failures), len(loader.changes)),
+            "changes": [change.as_dict() for change in loader.changes[:CHANGES_SHOWN]],
+            "notes": self._notes(len(failures) - len(shown), len(loader.changes)),
         }
 
-    def _notes(self, failures: int, changes: int) -> list[str]:
+    def _notes(self, not_shown: int, changes: int) -> list[str]:
         notes = [*self.binding.notes, *(note for table in self.tables for note in table.notes)]
-        if failures > EXAMPLES:
-            notes.append(f"{failures:,} faults were found; the first {EXAMPLES} are shown, the CSV files hold all rows.")
-        if changes > EXAMPLES:
-            notes.append(f"{changes:,} values changed; the first {EXAMPLES} are shown, the audit trail holds all.")
+        if not_shown:
+            notes.append(f"Of each rule the first faults are shown; the CSV files hold the other {not_shown:,} as well.")
+        if changes > CHANGES_SHOWN:
+            notes.append(f"{changes:,} values changed; the first {CHANGES_SHOWN} are shown, the audit trail holds all.")
         return notes
 
     def _sources(self) -> list[dict[str, Any]]:

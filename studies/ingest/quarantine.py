@@ -17,7 +17,7 @@ from studies.canonical import EXPORT_PREFIX
 from studies.quality.rules import Rule
 from studies.readers import SourceTable, as_text, guard_formulas
 
-EXAMPLES = 200
+EXAMPLES = 50  # of each rule, in a report
 ROW_COLUMN, REASON_COLUMN = f"{EXPORT_PREFIX}row", f"{EXPORT_PREFIX}reasons"
 MALFORMED = "row_shape"
 
@@ -114,6 +114,17 @@ def with_content(
                 content = {n: v for n, v in zip(text.columns, values, strict=True) if not pd.isna(v)}
                 failed = [told(_with_value(_on_disk(f, tables[f.source]), content, None)) for f in wanted[int(row)]]
                 yield QuarantinedSourceRow(source, int(row), content, failed)
+
+
+def examples_of(failures: Sequence[Failure]) -> list[Failure]:
+    """The first failures of each rule, in the order given."""
+    seen: Counter[str] = Counter()
+    shown = []
+    for failure in failures:
+        seen[failure.rule] += 1
+        if seen[failure.rule] <= EXAMPLES:
+            shown.append(failure)
+    return shown
 
 
 def _on_disk(failure: Failure, table: SourceTable) -> Failure:

@@ -111,6 +111,7 @@ class Facts:
         chunk["body_problem"] = pd.Series(pd.NA, index=chunk.index, dtype="str")
         chunk["body_doubt"] = pd.Series(pd.NA, index=chunk.index, dtype="str")
         here = chunk["measurand"].isin(anthropometry.MEASURANDS) & chunk["value"].notna() & chunk["method"].ne("dxa")
+        here &= chunk["unit_problem"].isna() & chunk["value"].between(chunk["least"], chunk["most"])
         here = here.fillna(False).to_numpy(dtype=bool)
         if here.any():
             rows = chunk.loc[here, ["measurand", "value"]].assign(adult=age[here] >= anthropometry.ADULT_AGE)

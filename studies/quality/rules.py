@@ -9,6 +9,7 @@ A rule is one Great Expectations expectation on a checked table (the canonical c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -302,14 +303,14 @@ def _range_hint(row: Row) -> str:
     """A unit that would make the value plausible, if there is one."""
     measurand = MEASURANDS[row["measurand"]]
     low, high = measurand.plausible
-    # Shorter names first; a middle-of-the-range result is likelier than one at the edge.
-    fitting = [
-        unit
-        for unit, factor in sorted(measurand.units.items(), key=lambda item: len(item[0]))
-        if factor != 1.0 and low <= row["value"] * factor <= high
-    ]
+    typical = math.sqrt(low * high)
+    fitting = {
+        unit: abs(math.log(row["value"] * factor / typical))
+        for unit, factor in measurand.units.items()
+        if factor != 1.0 and unit.isalpha() and low <= row["value"] * factor <= high
+    }
     if fitting:
-        return f"It would be plausible in {' or '.join(fitting[:2])}: correct the unit, or the value."
+        return f"In the unit {min(fitting, key=fitting.__getitem__)} it would be plausible: correct the unit, or the value."
     return "Correct the value."
 
 
