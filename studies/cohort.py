@@ -77,8 +77,7 @@ def cohort(frames: Frames, plan: Plan, pairs: pd.DataFrame) -> dict[str, Any]:
         labels = groups_of(frames, subgroup, plan)[visit]
         if subgroup.source == "sex" or not labels.isna().all():
             rows.append(_categorical(subgroup.title, labels, members, small, plan.minimum_cell))
-    n = None if small[0] else len(first)
-    return {"n": n, "groups": list(members), "rows": rows}
+    return {"n": len(first), "groups": list(members), "rows": rows}
 
 
 def _characteristics(frames: Frames, plan: Plan) -> list[Subgroup]:

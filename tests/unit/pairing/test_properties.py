@@ -156,7 +156,7 @@ def plainly(subjects, visits, measurements, plan):
     return pairs, used
 
 
-@settings(max_examples=80, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.integers(0, 10**9))
 def test_pairs_and_counts_on_random_studies(seed):
     subjects, visits, measurements, plan = study(seed)
