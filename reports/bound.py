@@ -204,7 +204,7 @@ class Bound:
         if found["estimate"] is None:
             return (ABSENT,)
         head: tuple[Inline, ...] = (self.value(*path, "estimate", places=places),)
-        return (*head, " ", Small(("(", *ends, ")"))) if ends else head
+        return (*head, " ", Small(("(", *ends, ")"), below=True)) if ends else head
 
     def group_cell(self, path: tuple[str | int, ...], *keys: str, places: int, who: str) -> tuple[Inline, ...]:
         """A cell of one method in one group, at subgroups/name/by_group/group/tests/method."""

@@ -88,9 +88,10 @@ class Badge:
 
 @dataclass(frozen=True)
 class Small:
-    """Lesser text beside a number, such as its interval; kept on one line, and moved whole to the next."""
+    """Lesser text beside a number, or on a line `below` it, such as its interval; never broken."""
 
     content: Inlines
+    below: bool = False
 
 
 Inline = str | Value | Strong | Code | Link | Ref | Badge | Small
@@ -320,7 +321,9 @@ def _inline(part: Inline, numbers: dict[str, str]) -> dict[str, Any]:
             return {"kind": "text", "text": clean(part)}
         case Value():
             value = "" if part.value is None else repr(part.value) if isinstance(part.value, float) else str(part.value)
-            return {"kind": "value", "text": clean(part.text), "source": clean(part.source), "value": clean(value)}
+            # A number and its sign or "p =" stay on one line.
+            text = clean(part.text).replace(" ", "\u00a0")
+            return {"kind": "value", "text": text, "source": clean(part.source), "value": clean(value)}
         case Strong():
             return {"kind": "strong", "text": clean(part.text)}
         case Code():
@@ -332,7 +335,7 @@ def _inline(part: Inline, numbers: dict[str, str]) -> dict[str, Any]:
         case Badge():
             return {"kind": "badge", "text": clean(part.text), "tone": part.tone}
         case Small():
-            return {"kind": "small", "content": _plain(part.content, numbers)}
+            return {"kind": "small", "content": _plain(part.content, numbers), "below": part.below}
     raise TypeError(f"{part!r} is no inline text")
 
 

@@ -395,7 +395,8 @@ def bland_altman_panel(
             _fitting(f"Mean of {method.label} and {reference} ({unit_of_values(unit)})", 0.74 * PANEL_WIDTH * 72, 8)
         )
         axes.set_ylabel(
-            _fitting(f"{method.label} − {reference} ({short_unit_of_differences(unit)})", 2.2 * 72, 8), labelpad=2
+            _fitting(f"{sentence(method.label)} − {reference} ({short_unit_of_differences(unit)})", 2.2 * 72, 8),
+            labelpad=2,
         )
         if bounds:
             _count_legend(figure, axes, bounds, method)
@@ -450,7 +451,7 @@ def identity_panel(
             axes.text(0.03, 0.97, f"CCC {number(ccc['estimate'], 3)}", transform=axes.transAxes, va="top", fontsize=7.5)
         axes.set_title(_fitting(f"{sentence(method.label)} (n = {count(len(tests))})", 2.5 * 72, 9))
         axes.set_xlabel(_fitting(f"{reference} ({unit_of_values(unit)})", side * 72, 8))
-        axes.set_ylabel(_fitting(f"{method.label} ({unit_of_values(unit)})", side * 72, 8), labelpad=2)
+        axes.set_ylabel(_fitting(f"{sentence(method.label)} ({unit_of_values(unit)})", side * 72, 8), labelpad=2)
         if bounds:
             _count_legend(figure, axes, bounds, method)
         if len(tests):
@@ -542,7 +543,7 @@ def _error_curves(
         axes.grid(color=GRID, linewidth=0.5)
         for mark in marks:
             if mark <= top:
-                axes.axvline(mark, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
+                axes.axvline(mark, color=INK, linewidth=0.9, linestyle=(0, (1, 1.6)))
         parts = []
         handles = []
         for method, values in shown:

@@ -26,6 +26,7 @@ _INKS = {
 
 _BIG = 0.9 * FULL_WIDTH * 72
 """Panels wider than this (points) scroll on a narrow screen: shrunk, their text could not be read."""
+_POINTS, _POINTS_BIG = 9.6, 11.0  # points of a panel to one rem of the page
 
 
 def render_html(document: Document) -> str:
@@ -61,7 +62,7 @@ def _place_figures(blocks: list[dict[str, Any]], counter: list[int]) -> None:
         elif block["kind"] == "figure":
             for panel in block["panels"]:
                 counter[0] += 1
-                panel["svg"] = inline_svg(panel["svg"], panel["alt"], f"fig{counter[0]}")
+                panel["svg"] = inline_svg(_sized(panel["svg"], panel["width"]), panel["alt"], f"fig{counter[0]}")
                 panel["big"] = panel["width"] > _BIG
 
 
@@ -81,3 +82,10 @@ def inline_svg(svg: str, alt: str, prefix: str) -> Markup:
         svg,
     )
     return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1))
+
+
+def _sized(svg: str, width: float) -> str:
+    """SVG whose width follows the size of the text of the page, so that its own text does too."""
+    rem = width / (_POINTS_BIG if width > _BIG else _POINTS)
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg)
+    return svg.replace('<svg style="', f'<svg style="width: {rem:.2f}rem; ', 1)

@@ -99,6 +99,15 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def inside(label: str) -> str:
+    """A label inside a sentence: its first letter small, unless it is an acronym.
+
+    >>> inside("Age (years)"), inside("BMI class (WHO)")
+    ('age (years)', 'BMI class (WHO)')
+    """
+    return label[:1].lower() + label[1:] if not label[1:2].isupper() else label
+
+
 def p_value(p: float | None) -> str:
     """A p-value for prose. Digits are added where rounding would carry it across 0.05.
 

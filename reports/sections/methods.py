@@ -174,18 +174,12 @@ def _equations(report: Bound) -> Table | None:
     used = [EQUATIONS[name] for name in report.names if name in EQUATIONS]
     if not used:
         return None
-    rows = tuple(
-        Row((sentence(method_label(item.name)), (item.formula,), sentence(item.validity), item.source)) for item in used
-    )
+    rows = tuple(Row((sentence(method_label(item.name)), item.formula, sentence(item.validity))) for item in used)
     return Table(
         "table-equations",
         "Equations for body fat percentage, from BMI (kg/m²), age (years), stature and waist girth (cm); "
         "male and female are 1 or 0.",
-        (
-            Column("Method", width=1),
-            Column("Equation", width=2),
-            Column("Made for", width=1.5),
-            Column("Source", width=2.6),
-        ),
+        (Column("Method", width=1), Column("Equation", width=3.2), Column("Made for", width=2.8)),
         rows,
+        notes=tuple(f"{sentence(method_label(item.name))}: {item.source}" for item in used),
     )

@@ -177,7 +177,7 @@ def _continuous(report: Bound, path: tuple[str | int, ...]) -> tuple[Inline, ...
         if found.get(key) is None:
             return tuple(out)
         rest += [before, report.value(*path, key, places=1)]
-    return (*out, " ", Small((*rest, ")")))
+    return (*out, " ", Small((*rest, ")"), below=True))
 
 
 def _categorical(report: Bound, path: tuple[str | int, ...]) -> tuple[Inline, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 from reports import figures
 from reports.bound import NOT_SHOWN, Bound, hidden_note, is_hidden, metric_of, within
 from reports.document import Column, Figure, Inline, Paragraph, Row, Section, Table
-from reports.wording import count, estimate_of, excludes, group_label, sentence
+from reports.wording import count, estimate_of, excludes, group_label, inside, sentence
 
 
 def _why_hidden(item: Mapping[str, Any]) -> str:
@@ -40,12 +40,12 @@ def _subgroup(report: Bound, position: int, name: str, subgroup: Mapping[str, An
     label = str(subgroup.get("label") or name)
     groups = list(subgroup.get("by_group") or {})
     if not groups:
-        text = f"No analysed subject has a recorded {label.lower()}."
+        text = f"No analysed subject has a recorded {inside(label)}."
         return Section(slug, label, (Paragraph(text),))
     blocks: list[Any] = [Paragraph(_gap_sentence(report, name, metric)) for metric in ("mae", "bias")]
     missing = subgroup.get("unlabelled")
     if missing:
-        text = f" {'pair is' if missing == 1 else 'pairs are'} in no group, because {label.lower()} is not recorded."
+        text = f" {'pair is' if missing == 1 else 'pairs are'} in no group, because {inside(label)} is not recorded."
         blocks.append(Paragraph((report.count("subgroups", name, "unlabelled"), text)))
     blocks.append(_subgroup_table(report, slug, name, label, groups))
     if len(report.results["tests"]) > 1:
@@ -114,19 +114,19 @@ def _subgroup_table(report: Bound, slug: str, name: str, label: str, groups: Seq
         cells += [report.cell(*path, "within", k, places=1, who=f"{who}, {title}") for k in shares]
         rows.append(Row((title, report.count(*path, "n") if found else count(0), *cells)))
     columns = (
-        Column(label, width=1.4),
-        Column("n", "right", width=1.05 if hidden else 0.75),
+        Column(label, width=1.25),
+        Column("n", "right", width=1.0 if hidden else 0.6),
         Column(f"MAE ({report.pp})", "right"),
         Column(f"Bias ({report.pp})", "right", width=1.1),
         Column("Lower", "right", f"Limits of agreement ({report.pp})", 1.25),
         Column("Upper", "right", f"Limits of agreement ({report.pp})", 1.1),
-        Column("CCC", "right", width=1.1),
+        Column("CCC", "right", width=1.3),
         *(Column(f"Within ±{k} {report.pp} (%)", "right") for k in shares),
     )
     notes = (hidden_note(report),) if hidden else ()
     return Table(
         f"table-{slug}",
-        f"{sentence(who)} against {report.reference} by {label}; {report.level} intervals in brackets.",
+        f"{sentence(who)} against {report.reference} by {inside(label)}; {report.level} intervals in brackets.",
         columns,
         tuple(rows),
         notes=(*notes, *report.why()),
@@ -149,7 +149,8 @@ def _subgroup_methods_table(report: Bound, slug: str, name: str, label: str, gro
     rows.insert(0, Row(("All", *overall)))
     return Table(
         f"table-{slug}-methods",
-        f"Mean absolute error ({report.points}) of every method by {label}; {report.level} intervals in brackets.",
+        f"Mean absolute error ({report.points}) of every method by {inside(label)}; {report.level} intervals in "
+        "brackets.",
         (Column(label, width=1.4), *(Column(sentence(report.label(test)), "right") for test in tests)),
         tuple(rows),
         notes=(*((hidden_note(report),) if hidden else ()), *report.why()),
@@ -181,7 +182,7 @@ def _forest(report: Bound, slug: str, name: str, label: str, groups: Sequence[st
         )
     return Figure(
         f"figure-{slug}",
-        f"Mean absolute error and bias by {label}, with {report.level} intervals. Dashed line: "
+        f"Mean absolute error and bias by {inside(label)}, with {report.level} intervals. Dashed line: "
         f"{report.spoken(report.index)} in all; solid line: no bias.",
         tuple(panels),
     )

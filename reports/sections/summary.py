@@ -8,7 +8,7 @@ from reports.bound import TONES, Bound, after, metric_of
 from reports.document import Badge, Callout, Column, Facts, Inline, List, Paragraph, Row, Section, Table
 from reports.sections.agreement import bias_sentence
 from reports.sections.comparisons import against
-from reports.wording import estimate_of, group_label, listed, plural, sentence, signed_text, unit_of_values
+from reports.wording import estimate_of, group_label, inside, listed, plural, sentence, signed_text, unit_of_values
 
 
 def title_facts(report: Bound) -> Facts:
@@ -130,7 +130,7 @@ def _rule(rule: str, unit: str) -> str:
 
 
 def _group_title(report: Bound, name: str) -> str:
-    return str((report.results.get("subgroups") or {}).get(name, {}).get("label") or name).lower()
+    return inside(str((report.results.get("subgroups") or {}).get(name, {}).get("label") or name))
 
 
 def _tally(report: Bound) -> str:
