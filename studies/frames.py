@@ -32,7 +32,7 @@ class Frames:
     visits: sorted by subject and order of visits; index 0..V-1 is the visit's position; subject_id, visit, date,
     sequence, subject (position), age (years at the visit, float): the age at enrolment and the time since
     `enrolled_on`, where the subjects have that column, otherwise since the first visit with a date.
-    measurements: sorted by visit, time, replicate, method, device and measurement_id; the columns of the registry,
+    measurements: sorted by visit, time, replicate, method, device, kind and measurement_id; the columns of the registry,
     subject and occasion (positions of subject and visit), time (measured_at, else the visit's date).
     """
 
@@ -88,13 +88,14 @@ def _visits(visits: pd.DataFrame, people: pd.DataFrame, position: pd.Index) -> p
 
 def _measurements(measurements: pd.DataFrame, occasions: pd.DataFrame, position: pd.Index) -> pd.DataFrame:
     frame = measurements.copy()
-    _once(frame, "measurements", ["measurement_id"])
+    if "kind" not in frame:
+        frame["kind"] = READING
+    # Readings and predictions are numbered apart.
+    _once(frame, "measurements", ["kind", "measurement_id"])
     frame["measured_at"] = pd.to_datetime(frame["measured_at"]) if "measured_at" in frame else pd.NaT
     frame["measured_at"] = frame["measured_at"].astype("datetime64[us]")
     if "replicate" not in frame:
         frame["replicate"] = 1
-    if "kind" not in frame:
-        frame["kind"] = READING
     for column in ("flags", "device", "unit"):
         if column not in frame:
             frame[column] = None
@@ -111,7 +112,7 @@ def _measurements(measurements: pd.DataFrame, occasions: pd.DataFrame, position:
     frame["time"] = frame["measured_at"].fillna(
         pd.Series(occasions["date"].to_numpy()[frame["occasion"].to_numpy()], index=frame.index)
     )
-    order = ["occasion", "time", "replicate", "method", "device", "measurement_id"]
+    order = ["occasion", "time", "replicate", "method", "device", "kind", "measurement_id"]
     return frame.sort_values(order, ignore_index=True)
 
 

@@ -237,7 +237,7 @@ def _passes(rule: EligibilityRule, values: pd.Series) -> np.ndarray:
     return ~same if rule.test == "not_in" else same
 
 
-def _equal(values: pd.Series, wanted: str | bool | float) -> np.ndarray:
+def _equal(values: pd.Series, wanted: str | float) -> np.ndarray:
     """Whether values equal what the plan says. Attributes may be stored as text, so 1, 1.0 and "1" are the same."""
     text = values.astype("object").map(plain_text, na_action="ignore")
     return (text == plain_text(wanted)).to_numpy(dtype=bool)

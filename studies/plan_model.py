@@ -50,7 +50,19 @@ def _number(value: Any) -> Any:
 
 Text = Annotated[str, Field(min_length=1)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Scalar = Annotated[str | bool | float, BeforeValidator(_number)]
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        # YAML reads an unquoted yes or no as true or false, and a rule that never matches would pass unnoticed.
+        written = "yes or true" if value else "no or false"
+        raise ValueError(
+            f"YAML reads {written} without quotes as a logical value. Put it in quotes, as the data have it."
+        )
+    return _number(value)
+
+
+Scalar = Annotated[str | float, BeforeValidator(_no_boolean)]
 
 
 def _known_measurand(value: str) -> str:
@@ -172,9 +184,7 @@ _TESTS = ("equals", "in", "not_in", "at_least", "at_most", "present")
 
 
 def _plain(value: object) -> str:
-    """A value as a person writes it: 18 for 18.0, 'yes' for true."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    """A value as a person writes it: 18 for 18.0."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

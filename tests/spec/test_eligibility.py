@@ -120,3 +120,10 @@ def test_a_bound_on_bmi_is_inclusive_in_spite_of_rounding(study, agrees):
     )
     assert 64 / 1.6**2 < 25
     assert agrees(told.pairs(), "A | v1 | 30 | 30")
+
+
+def test_values_are_compared_as_text(study, agrees):
+    """Sources differ in types: 1, 1.0 and "1" are the same value, and so are a logical true and "true"."""
+    told = study(subjects=PEOPLE, measurements=BOTH, plan={"eligibility": [{"attribute": "arm", "in": [1, "true"]}]})
+    told.subjects["arm"] = [1, 1.0, "1", True, "2"]
+    assert agrees(told.reasons("subject"), "E | arm is not 1 or true")

@@ -218,6 +218,16 @@ def test_frames_that_do_not_fit_together_are_refused(small):
         small(edit=short)
 
 
+def test_readings_and_predictions_are_numbered_apart(small):
+    def edit(subjects, visits, measurements):
+        scans = measurements["method"] == "scan"
+        kind = np.where(scans, "prediction", "reading")
+        identifier = np.where(scans, measurements["measurement_id"] - 60, measurements["measurement_id"])
+        return subjects, visits, measurements.assign(kind=kind, measurement_id=identifier)
+
+    assert small(edit=edit).results["tests"] == small().results["tests"]
+
+
 def test_a_study_of_a_few_subjects_is_still_described(small):
     analysis = small(ethnicity={"A": 3, "B": 2})
     assert analysis.results["n"] == 5

@@ -123,7 +123,7 @@ def test_a_rule_with_numbers_of_either_kind_is_the_same():
         ("{attribute: age, at_most: 65.5}", "age above 65.5"),
         ("{attribute: sex, equals: F}", "sex is not F"),
         ("{attribute: sex, in: [F, M]}", "sex is not F or M"),
-        ("{attribute: smoker, not_in: [true]}", "smoker is yes"),
+        ("{attribute: smoker, not_in: ['yes']}", "smoker is yes"),
         ("{attribute: age, present: true}", "age not recorded"),
         ("{measurand: waist_cm, present: true}", "no waist_cm"),
         ("{measurand: waist_cm, present: true, reason: not taped}", "not taped"),

@@ -47,6 +47,8 @@ def _fault(text: str) -> str:
         ("eligibility: [{measurand: waist, present: true}]\n", "'waist' is not a measurand. Did you mean 'waist_cm'?"),
         ("eligibility: [{attribute: sex, in: F}]\n", "eligibility[0].in: 'F' is not a list. Write it in brackets: [F]."),
         ("eligibility: [{attribute: sex, in_: [F]}]\n", "`in_` is not a key of a plan here. Did you mean 'in'?"),
+        ("eligibility: [{attribute: pregnant, not_in: [yes]}]\n", "eligibility[0].not_in[0]: YAML reads yes or true without quotes as a logical value. Put it in quotes"),
+        ("eligibility: [{attribute: pregnant, equals: no}]\n", "eligibility[0].equals: YAML reads no or false without quotes"),
         ("subgroups:\n  - {name: age, attribute: age, cut_points: [40, x]}\n", "plan, line 7, subgroups[0].cut_points[1]: 'x' is not a number."),
         ("subgroups:\n  - name: age\n    attribute: age\n    cut_points: [60, 40]\n", "plan, line 7, subgroups[0]: `cut_points` must rise: 60, 40 do not."),
         ("subgroups: [{name: age, attribute: age}]\n", "`age` is a number. Add `cut_points`"),
