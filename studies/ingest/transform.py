@@ -233,21 +233,24 @@ class Transformer:
         self.fields = {item.name: item for item in TABLES[bound.table]}
 
     def observe_dates(self) -> None:
-        """Look at every value of the text columns that hold dates, so that their convention is known before parsing."""
+        """Look at every value of the columns that hold dates, so that their convention is known before parsing.
+
+        Columns of which the first that is filled counts share one convention. A typed file, too, can hold dates as
+        text: SDTM always does.
+        """
         bound = self.bound
-        wanted: dict[str, Value] = {}
         for name, value in bound.rule.columns.items():
             if self.fields[name].kind in ("date", "moment"):
-                for column in value.source_columns():
-                    if (actual := bound.name_in_source(column)) and actual in bound.source.columns:
-                        wanted[actual] = value
-        for column, value in wanted.items():
-            bound.dates[column] = DateParser(value.date_format or self.default_date_format)
-        if not wanted or bound.source.typed:
-            return
-        for chunk in bound.source.chunks(list(wanted), CHUNK_ROWS):
-            for column, parser in bound.dates.items():
-                parser.observe(chunk[column])
+                parser = DateParser(value.date_format or self.default_date_format)
+                found = (bound.name_in_source(column) for column in value.source_columns())
+                bound.dates.update((column, parser) for column in found if column)
+        for _, other in bound.joined:
+            for column in other.columns.intersection(list(bound.dates)):
+                bound.dates[column].observe(_dates_as_written(other[column]))
+        here = [column for column in bound.dates if column in bound.source.columns]
+        for chunk in bound.source.chunks(here, CHUNK_ROWS) if here else ():
+            for column in here:
+                bound.dates[column].observe(_dates_as_written(chunk[column]))
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         """Canonical chunks, in the order of the source's rows."""
@@ -340,9 +343,6 @@ class Transformer:
             part["replicate"] = pd.array([wide.replicate] * len(part), dtype="Int64")
 
     def _numbers(self, values: pd.Series) -> tuple[pd.Series, pd.Series]:
-        if pd.api.types.is_numeric_dtype(values.dtype):
-            numbers = values.astype("float64")
-            return numbers, pd.Series(np.isinf(numbers.to_numpy()), index=values.index)
         return parse_numbers(values, self.bound.source.decimal)
 
     def _field(self, item: Field, value: Value | None, chunk: pd.DataFrame) -> dict[str, Any]:
@@ -402,8 +402,8 @@ class Transformer:
         if pd.api.types.is_datetime64_any_dtype(raw.dtype):
             found, bad = raw.astype("datetime64[us]"), pd.Series(False, index=raw.index)
         else:
-            parser = self.bound.dates.get(str(raw.name)) or DateParser(value.date_format or self.default_date_format)
-            found, bad = parser.parse(as_code(raw))
+            parser = self.bound.dates.get(raw.name) or DateParser(value.date_format or self.default_date_format)
+            found, bad = parser.parse(_dates_as_written(raw))
         return (found.dt.normalize() if item.kind == "date" else found), bad
 
     def _attributes(self, chunk: pd.DataFrame) -> list[str]:
@@ -474,7 +474,13 @@ def _recoded(raw: pd.Series, value: Value) -> tuple[pd.Series, bool, pd.Series]:
 
 def _empty(item: Field, index: pd.Index) -> pd.Series:
     dtype = {"number": "float64", "whole": "Int64", "date": "datetime64[us]", "moment": "datetime64[us]"}
-    return pd.Series(pd.NA, index=index, dtype="object").astype(dtype.get(item.kind, "str"))
+    return pd.Series(index=index, dtype=dtype.get(item.kind, "str"))
+
+
+def _dates_as_written(values: pd.Series) -> pd.Series:
+    """Text and numbers as codes; a mixture of dates and text stays one, since the dates in it need no reading."""
+    typed = values.dtype == object or pd.api.types.is_datetime64_any_dtype(values.dtype)
+    return values if typed else as_code(values)
 
 
 def _plain(value: Any) -> Any:
