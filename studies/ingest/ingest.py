@@ -24,7 +24,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from studies.canonical import KEYS, TABLES
 from studies.errors import Faults
 from studies.ingest import normalise
-from studies.ingest.load import VIEWS, Loader
+from studies.ingest.load import LOADED, VIEWS, Loader
 from studies.ingest.mapping import Mapping
 from studies.ingest.photo_check import check_photos
 from studies.ingest.quarantine import (
@@ -39,7 +39,7 @@ from studies.ingest.staging import Stage
 from studies.ingest.transform import Binding, BoundRule, Transformer, bind
 from studies.progress import NoProgress, Progress
 from studies.quality.facts import Facts, Gathered, repeats
-from studies.quality.rules import Rule, rules_of
+from studies.quality.rules import Row, Rule, rules_of
 from studies.quality.validate import Suite
 from studies.readers import ReaderOptions, SourceTable, explain_number, file_sha256, open_sources, redcap_tables
 from studies.registry import audit
@@ -224,7 +224,7 @@ class _Work:
                     if table == "scans":
                         chunk = check_photos(chunk, self.tables, self.registry.photos)
                     good = self._judge(table, suite, chunk)
-                    self.accepted[table].add(good)
+                    self.accepted[table].add(good[list(LOADED[table])])
                     if table == "subjects":
                         people = _with_new_people(people, chunk, good, self.names)
                     stage.advance(len(chunk))
@@ -245,23 +245,24 @@ class _Work:
                 for position in rows:
                     flags.setdefault(int(position), []).append(name)
             self.collected.count(rule, len(chunk), len(rows))
-            for position in rows:
-                self.collected.failures.append(self._failure(table, rule, chunk.iloc[int(position)]))
+            for row in chunk.iloc[rows].to_dict("records"):
+                self.collected.failures.append(self._failure(table, rule, row))
         self.collected.rejected_rows[table] += int(bad.sum())
         self.collected.flagged_rows[table] += len(flags)
-        marks = pd.Series(pd.NA, index=chunk.index, dtype="str")
+        marks = np.full(len(chunk), None, dtype=object)
         for position, names in flags.items():
-            marks.iloc[position] = ",".join(names)
-        return chunk.assign(flags=marks)[~bad].reset_index(drop=True)
+            marks[position] = ",".join(names)
+        good = chunk.assign(flags=pd.Series(marks, index=chunk.index, dtype="str"))
+        return good[~bad].reset_index(drop=True)
 
-    def _failure(self, table: str, rule: Rule, row: pd.Series) -> Failure:
+    def _failure(self, table: str, rule: Rule, row: Row) -> Failure:
         bound = self.binding.rules[int(row["rule_index"])]
         column = self._source_column(bound, rule, row)
         reason, remedy = rule.explain(row)
         return Failure(rule.name, table, rule.severity, int(row["source"]), int(row["row"]), column, reason, remedy)
 
     @staticmethod
-    def _source_column(bound: BoundRule, rule: Rule, row: pd.Series) -> str | None:
+    def _source_column(bound: BoundRule, rule: Rule, row: Row) -> str | None:
         if rule.column == "photo":
             return next((bound.value_column(view) for view in VIEWS if view == row.get("photo_view")), None)
         if rule.table == "readings" and rule.column in ("value", "measurand", "unit"):

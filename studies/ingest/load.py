@@ -32,14 +32,20 @@ from sqlalchemy import (
     update,
 )
 
-from studies.canonical import SCAN_FIELDS
+from studies.canonical import TABLES
 from studies.ingest.bulk import Codes, VisitKeys, arrow_table, insert_rows
 from studies.registry import audit
 from studies.registry.catalogue import StudyRecord
 from studies.registry.schema import Device, Photo, Reading, Scan, Site, Subject, Visit
 from studies.visits import visit_sequence
 
-VIEWS = tuple(item.name for item in SCAN_FIELDS if item.name in ("front", "back", "left", "right"))
+VIEWS = tuple(item.name for item in TABLES["scans"] if item.name in ("front", "back", "left", "right"))
+_ORIGIN = ("flags", "source", "row")
+LOADED = {  # what is loaded of a checked chunk
+    "subjects": (*(item.name for item in TABLES["subjects"]), "attributes", *_ORIGIN),
+    "scans": ("subject_id", "scan_id", "visit", "captured_at", "device", "attributes", "photos", *_ORIGIN),
+    "readings": (*(item.name for item in TABLES["readings"]), "reported_value", "reported_unit", *_ORIGIN),
+}
 _SUBJECT_COLUMNS = ("sex", "age", "birth_date", "enrolled_on", "ethnicity", "consent")
 
 
