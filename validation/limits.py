@@ -20,7 +20,7 @@ from validation.agreement import (
     Limits,
     ProportionalBias,
     differences,
-    noncentral_t_factor,
+    equal_tailed_factor,
     proportional_bias,
     spread,
     tolerance_factor,
@@ -89,16 +89,12 @@ def tolerance_limits(
     """Range that holds, with confidence `level`, a share `coverage` of all differences (normal).
 
     two-sided: at least `coverage` between the limits (exact factor, by quadrature). equal-tailed: not more than
-    (1 - coverage) / 2 beyond either of them (each limit by non-central t at (1 + level) / 2, Bonferroni; a little
-    wide). Raises as `bland_altman`.
+    (1 - coverage) / 2 beyond either of them (Owen's exact factor). Raises as `bland_altman`.
     """
     confidence(level), confidence(coverage, "coverage")
     option(kind, ("two-sided", "equal-tailed"), "kind")
     mean, sd, n = _summary(test, reference, scale)
-    if kind == "two-sided":
-        k = tolerance_factor(n, coverage, level)
-    else:
-        k = noncentral_t_factor(n, float(special.ndtri((1 + coverage) / 2)), (1 + level) / 2)
+    k = tolerance_factor(n, coverage, level) if kind == "two-sided" else equal_tailed_factor(n, coverage, level)
     return Range(mean - k * sd, mean + k * sd, k, f"{kind} tolerance", coverage, level)
 
 

@@ -12,6 +12,13 @@ from validation.agreement import bland_altman, exact_factors, limits_of_agreemen
 from validation.classification import kappa
 from validation.comparison import paired_tests, pitman_morgan
 from validation.concordance import ccc, pearson, spearman
+from validation.design import (
+    agreement_test_sample_size,
+    expected_half_width,
+    half_width_sample_size,
+    limits_power,
+    limits_sample_size,
+)
 from validation.equivalence import equivalence_test
 from validation.limits import (
     coverage_probability,
@@ -467,3 +474,24 @@ def test_groups_as_fairlearn_has_them(folder):
         assert ours.difference("bias").estimate.estimate == pytest.approx(
             values["difference_between"]["bias"], rel=1e-9
         )
+
+
+def test_design(folder):
+    found = json.loads((folder / "expected" / "design.json").read_text())["results"]
+    values = {item["quantity"]: item["values"] for item in found}
+    curve = values["blandPowerCurve_doc_example"]
+    size = limits_sample_size(bias=0, sd=3.3, margin=8)
+    assert size.n == curve["find_n"]["N"]
+    assert size.power == pytest.approx(curve["find_n"]["power"], rel=1e-9)
+    for n, power in curve["power_at"].items():
+        assert limits_power(int(n), bias=0, sd=3.3, margin=8) == pytest.approx(power, rel=1e-9, abs=1e-12)
+    exact = values["power_agreement_exact"]
+    ours = agreement_test_sample_size(bias=exact["mu"], sd=exact["sigma"], margin=exact["delta"])
+    assert ours.n == exact["n"]
+    # The tool integrates by Simpson's rule between the 1e-6 quantiles: good to about 1e-6.
+    assert ours.power == pytest.approx(exact["power"], rel=1e-5)
+    assert ours.critical == pytest.approx(exact["critical_value"], rel=1e-5)
+    assert ours.share == pytest.approx(exact["p1_star"], rel=1e-9)
+    half = values["agree_expected_half"]
+    assert half_width_sample_size(width=half["target.delta"]) == half["n"]
+    assert expected_half_width(half["n"]) == pytest.approx(half["actual.delta"], rel=2e-6)

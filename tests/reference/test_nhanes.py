@@ -4,6 +4,7 @@ import pyreadstat
 import pytest
 
 from validation.agree import agree
+from validation.survey import survey_errors
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +32,19 @@ def test_bioimpedance_against_dxa(adults):
     groups = report.subgroups["sex"]["by_group"]
     assert round(groups["F"]["tests"]["BIDPFAT"]["mae"]["estimate"], 3) == 3.695
     assert round(groups["M"]["tests"]["BIDPFAT"]["mae"]["estimate"], 3) == 4.309
+
+
+def test_survey_weights(adults):
+    found = survey_errors(
+        adults["BIDPFAT"],
+        adults["DXDTOPF"],
+        weights=adults["WTMEC2YR"],
+        strata=adults["SDMVSTRA"],
+        psu=adults["SDMVPSU"],
+    )
+    d = adults["BIDPFAT"] - adults["DXDTOPF"]
+    assert found.bias.estimate == pytest.approx((adults["WTMEC2YR"] * d).sum() / adults["WTMEC2YR"].sum(), rel=1e-12)
+    units = adults[["SDMVSTRA", "SDMVPSU"]].drop_duplicates()
+    assert found.df == len(units) - units["SDMVSTRA"].nunique()
+    plain = survey_errors(adults["BIDPFAT"], adults["DXDTOPF"])
+    assert found.bias.high - found.bias.low > plain.bias.high - plain.bias.low

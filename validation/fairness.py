@@ -1,0 +1,442 @@
+"""Is the test as good for everyone? Tests of equal bias, spread and error between groups, estimates that borrow
+strength so that a small group's noise is neither called unfair nor hidden, and verdicts against a margin.
+
+Sources: Welch BL. Biometrika 1951;38:330-336; Brown MB, Forsythe AB. J Am Stat Assoc 1974;69:364-367; MacKinnon JG,
+White H. J Econom 1985;29:305-325 (HC3); Paule RC, Mandel J. J Res Natl Bur Stand 1982;87:377-385; Morris CN. J Am Stat
+Assoc 1983;78:47-55 (empirical Bayes).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
+
+from validation.accuracy import ErrorTable
+from validation.design import detectable_gap
+from validation.errors import Degenerate, NotEnoughData, ShapeMismatch, UnknownOption
+from validation.multiplicity import benjamini_hochberg, holm
+from validation.pairs import Floats, codes, confidence, option, pair
+from validation.resampling import BLOCK, generator
+from validation.results import Estimate, Result
+from validation.subgroups import SubgroupFrame, group_labels, sort_key, subject_moments
+
+MEETS, FAILS, UNDECIDED = "meets", "fails", "not enough data to say"
+
+
+@dataclass(frozen=True)
+class GroupTest(Result):
+    """A test of no difference between groups: statistic, degrees of freedom, p; `p_adjusted` within a family."""
+
+    test: str
+    attribute: str
+    groups: list[str]
+    statistic: float
+    df1: float | None
+    df2: float | None
+    p_value: float
+    p_adjusted: float | None = None
+
+
+def split(values: Floats, groups: Any, minimum_cell: int) -> tuple[dict[str, NDArray[np.intp]], str]:
+    """Rows of every labelled group of at least `minimum_cell` rows, and the attribute's name."""
+    labels, attribute = group_labels(groups, len(values))
+    names = sorted({name for name in labels if name is not None}, key=sort_key)
+    found = {name: np.flatnonzero(labels == name) for name in names}
+    found = {name: rows for name, rows in found.items() if len(rows) >= max(minimum_cell, 2)}
+    if len(found) < 2:
+        raise NotEnoughData("a comparison needs two groups of sufficient size")
+    return found, attribute
+
+
+def equal_bias(
+    test: ArrayLike,
+    reference: ArrayLike,
+    groups: Any,
+    *,
+    covariates: Mapping[str, ArrayLike] | None = None,
+    minimum_cell: int = 10,
+) -> GroupTest:
+    """Do groups share one bias? Welch's analysis of variance of the differences; of two groups, Welch's t test.
+
+    With `covariates` (names to (n,) values, such as the reference's BFP and BMI), the groups' intercepts in a
+    least-squares regression of the differences on covariates and groups, by a Wald F test with HC3 variances, which
+    holds when the spread differs: are people of the same size and fatness read alike?
+    """
+    x, y = pair(test, reference, least=3)
+    d = x - y
+    rows, attribute = split(d, groups, minimum_cell)
+    if covariates:
+        return _adjusted_bias(d, rows, attribute, covariates)
+    moments = [(d[place].mean(), d[place].var(ddof=1), len(place)) for place in rows.values()]
+    mean, variance, n = (np.array(values, dtype=float) for values in zip(*moments, strict=True))
+    if (variance == 0).any():
+        raise Degenerate("within a group all differences are equal")
+    weight = n / variance
+    centre = float(weight @ mean / weight.sum())
+    k = len(n)
+    unbalance = float(((1 - weight / weight.sum()) ** 2 / (n - 1)).sum())
+    statistic = float(weight @ (mean - centre) ** 2) / (k - 1) / (1 + 2 * (k - 2) / (k * k - 1) * unbalance)
+    df2 = (k * k - 1) / (3 * unbalance)
+    return GroupTest(
+        "equal bias, Welch", attribute, list(rows), statistic, k - 1, df2, float(special.fdtrc(k - 1, df2, statistic))
+    )
+
+
+def _adjusted_bias(
+    d: Floats, rows: Mapping[str, NDArray[np.intp]], attribute: str, covariates: Mapping[str, ArrayLike]
+) -> GroupTest:
+    keep = np.sort(np.concatenate(list(rows.values())))
+    group = np.zeros((len(d), len(rows) - 1))
+    for i, place in enumerate(list(rows.values())[1:]):
+        group[place, i] = 1
+    columns = []
+    for name, values in covariates.items():
+        value = np.asarray(values, dtype=float)
+        if value.shape != d.shape:
+            raise ShapeMismatch(f"the covariate {name!r} has shape {value.shape}")
+        columns.append(value)
+    whole = np.column_stack([np.ones(len(d)), *columns, group])[keep]
+    complete = np.isfinite(whole).all(axis=1)
+    design, outcome = whole[complete], d[keep][complete]
+    n, p = design.shape
+    if n <= p + 1 or np.linalg.matrix_rank(design) < p:
+        raise Degenerate("groups and covariates cannot be told apart in these data")
+    scale = np.abs(design).max(axis=0)
+    design = design / scale
+    inverse = np.linalg.inv(design.T @ design)
+    beta = inverse @ design.T @ outcome
+    residual = outcome - design @ beta
+    leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
+    score = design * (residual / np.maximum(1 - leverage, 1e-12))[:, None]
+    variance = inverse @ (score.T @ score) @ inverse
+    q = len(rows) - 1
+    tested, middle = beta[-q:], variance[-q:, -q:]
+    statistic = float(tested @ np.linalg.solve(middle, tested)) / q
+    name = f"equal bias given {', '.join(covariates)}, HC3"
+    return GroupTest(name, attribute, list(rows), statistic, q, n - p, float(special.fdtrc(q, n - p, statistic)))
+
+
+def equal_spread(test: ArrayLike, reference: ArrayLike, groups: Any, *, minimum_cell: int = 10) -> GroupTest:
+    """Do groups share one SD of the differences? Brown and Forsythe's test (Levene's about the medians)."""
+    x, y = pair(test, reference, least=3)
+    d = x - y
+    rows, attribute = split(d, groups, minimum_cell)
+    parts = [d[place] for place in rows.values()]
+    if all(len(np.unique(part)) == 1 for part in parts):
+        raise Degenerate("within the groups all differences are equal")
+    found = stats.levene(*parts, center="median")
+    n, k = sum(map(len, parts)), len(parts)
+    return GroupTest(
+        "equal spread, Brown–Forsythe", attribute, list(rows), float(found.statistic), k - 1, n - k, float(found.pvalue)
+    )
+
+
+def permutation_gap(
+    test: ArrayLike,
+    reference: ArrayLike,
+    groups: Any,
+    *,
+    metric: str | Callable[[Floats, Floats], float] = "mae",
+    subject: ArrayLike | None = None,
+    minimum_cell: int = 10,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> GroupTest:
+    """Permutation test of the gap (largest less smallest value of a metric among groups), labels dealt anew.
+
+    `metric` is one of SubgroupFrame's that are made of sums (bias, sd, mae, rmse, mape, ccc, pearson, "within_3" ...)
+    or a function (test, reference) -> float. Labels belong to subjects; a subject is in one group.
+    The hypothesis is that errors have one distribution in all groups.
+    """
+    x, y = pair(test, reference, least=3)
+    clusters = codes(subject, len(x))
+    labels, attribute = group_labels(groups, len(x))
+    size = int(clusters.max()) + 1
+    first = np.empty(size, dtype=object)
+    first[clusters[::-1]] = labels[::-1]
+    if any(a != b for a, b in zip(first[clusters], labels, strict=True)):
+        raise UnknownOption("a subject is in more than one group, so its label cannot be dealt anew")
+    rows, _ = split(np.zeros(size), list(first), minimum_cell)
+    keep = np.concatenate(list(rows.values()))
+    counts = [len(place) for place in rows.values()]
+    edges = np.concatenate([[0], np.cumsum(counts)])
+    rng = generator(seed, "permutation", attribute)
+    if callable(metric):
+        members = [np.flatnonzero(clusters == i) for i in range(size)] if size < len(x) else None
+
+        def spread(order: NDArray[np.intp]) -> float:
+            values = []
+            for a, b in itertools.pairwise(edges):
+                part = order[a:b] if members is None else np.concatenate([members[i] for i in order[a:b]])
+                values.append(metric(x[part], y[part]))
+            return max(values) - min(values)
+
+        observed = spread(keep)
+        drawn = np.array([spread(rng.permutation(keep)) for _ in range(resamples)])
+        name = getattr(metric, "__name__", "own metric")
+    else:
+        within = (float(metric.removeprefix("within_")),) if metric.startswith("within_") else ()
+        table = ErrorTable(x, y, clusters, within)
+        measures = table.measures()
+        name = option(metric, tuple(measures), "metric")
+        measure, sums = measures[metric], table.sums[keep]
+
+        def spreads(dealt: NDArray[np.int16]) -> Floats:
+            parts = np.stack([measure((dealt == i).astype(float) @ sums) for i in range(len(counts))])
+            return parts.max(axis=0) - parts.min(axis=0)
+
+        own = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
+        observed = float(spreads(own[None])[0])
+        step = max(1, BLOCK // len(own))
+        drawn = np.concatenate(
+            [
+                spreads(rng.permuted(np.tile(own, (min(step, resamples - start), 1)), axis=1))
+                for start in range(0, resamples, step)
+            ]
+        )
+    if not math.isfinite(observed):
+        raise Degenerate("the metric is not defined in every group")
+    slack = 1e-12 * abs(observed)
+    p = (1 + int((drawn >= observed - slack).sum())) / (resamples + 1)
+    return GroupTest(f"equal {name}, permutation", attribute, list(rows), observed, None, None, p)
+
+
+def adjust_tests(tests: Sequence[GroupTest], *, method: str = "holm") -> list[GroupTest]:
+    """The tests with p-values adjusted over the family, by "holm" or "benjamini-hochberg"."""
+    rule = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}[
+        option(method, ("holm", "benjamini-hochberg"), "method")
+    ]
+    adjusted = rule([item.p_value for item in tests])
+    return [replace(item, p_adjusted=p) for item, p in zip(tests, adjusted, strict=True)]
+
+
+@dataclass(frozen=True)
+class Pooled(Result):
+    """Groups' values drawn towards their mean as far as their noise warrants.
+
+    mean: of the population of groups; between_sd: SD of the groups' true values; groups: pooled estimates;
+    shrinkage: 0 keeps a group's own estimate, 1 replaces it by the mean.
+    """
+
+    mean: Estimate
+    between_sd: float
+    groups: dict[str, Estimate]
+    shrinkage: dict[str, float]
+
+
+def partial_pooling(
+    estimates: Mapping[str, float], standard_errors: Mapping[str, float], *, level: float = 0.95
+) -> Pooled:
+    """Empirical Bayes estimates of groups' true values from estimates and standard errors (normal-normal model).
+
+    The variance between groups is Paule and Mandel's; a group's estimate is (1 - B) own + B mean with
+    B = se² / (se² + between²), and its variance se² (1 - B) + B² var(mean), plus Morris's term for the uncertainty of
+    the variance between groups, 2 B² (own - mean)² / (k - 3) for k > 3 groups.
+    """
+    confidence(level)
+    names = list(estimates)
+    if len(names) < 2 or set(names) != set(standard_errors):
+        raise NotEnoughData("pooling needs two groups or more, each with a standard error")
+    y = np.array([estimates[name] for name in names], dtype=float)
+    v = np.array([standard_errors[name] for name in names], dtype=float) ** 2
+    if not (np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all()):
+        raise Degenerate("every group needs an estimate and a positive standard error")
+    k = len(names)
+
+    def excess(between: float) -> float:
+        w = 1 / (v + between)
+        return float(w @ (y - w @ y / w.sum()) ** 2) - (k - 1)
+
+    between = 0.0
+    if excess(0.0) > 0:
+        high = float(v.max() + y.var())
+        while excess(high) > 0:
+            high *= 2
+        between = float(optimize.brentq(excess, 0.0, high, xtol=1e-14 * high))
+    w = 1 / (v + between)
+    mean, variance = float(w @ y / w.sum()), 1 / float(w.sum())
+    z = float(special.ndtri((1 + level) / 2))
+    pull = v / (v + between)
+    own = (1 - pull) * y + pull * mean
+    spread = v * (1 - pull) + pull**2 * variance
+    if k > 3:
+        spread = spread + 2 * pull**2 * (y - mean) ** 2 / (k - 3)
+    half = z * np.sqrt(spread)
+    method = "empirical Bayes"
+    return Pooled(
+        Estimate(mean, mean - z * math.sqrt(variance), mean + z * math.sqrt(variance), level, method),
+        math.sqrt(between),
+        {n: Estimate(own[i], own[i] - half[i], own[i] + half[i], level, method) for i, n in enumerate(names)},
+        {n: float(pull[i]) for i, n in enumerate(names)},
+    )
+
+
+def group_verdict(interval: Estimate, *, at_most: float | None = None, within: float | None = None) -> str:
+    """ "meets" when the whole interval satisfies the margin, "fails" when none of it does, else
+    "not enough data to say". Margin: `at_most` for errors, ±`within` for biases."""
+    if (at_most is None) == (within is None):
+        raise UnknownOption("give one margin: at_most or within")
+    if interval.low is None or interval.high is None:
+        return UNDECIDED
+    low, high = (-math.inf, at_most) if within is None else (-within, within)
+    if low <= interval.low and interval.high <= high:  # type: ignore[operator]
+        return MEETS
+    return FAILS if interval.low > high or interval.high < low else UNDECIDED  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class FairnessReport(Result):
+    """Everything on one attribute. `verdicts` and `detectable` hold groups that are large enough to be shown.
+
+    detectable: for each group, the smallest difference of bias from all the others that these numbers could find with
+    a power of 80 %.
+    """
+
+    attribute: str
+    frame: SubgroupFrame
+    tests: list[GroupTest]
+    pooled: Pooled | None
+    verdicts: dict[str, str]
+    detectable: dict[str, float]
+    left_out: dict[str, str]
+
+    def to_frame(self) -> pd.DataFrame:
+        return self.frame.to_frame()
+
+    def __str__(self) -> str:
+        lines = [str(self.frame)]
+        lines += [f"  {item.test}: p = {item.p_value:.4g}, adjusted {item.p_adjusted:.4g}" for item in self.tests]
+        if self.pooled is not None:
+            lines += [f"  {name}, pooled: {item}" for name, item in self.pooled.groups.items()]
+        lines += [f"  {name}: {verdict}" for name, verdict in self.verdicts.items()]
+        lines += [f"  {what}: {why}" for what, why in self.left_out.items()]
+        return "\n".join(lines)
+
+
+def fairness_report(
+    test: ArrayLike,
+    reference: ArrayLike,
+    groups: Any,
+    *,
+    metric: str = "mae",
+    at_most: float | None = None,
+    covariates: Mapping[str, ArrayLike] | None = None,
+    subject: ArrayLike | None = None,
+    minimum_cell: int = 10,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> FairnessReport:
+    """All of the above for one attribute (or crossing): estimates, tests (Holm), pooling, verdicts, detectable gaps.
+
+    Pooling takes the standard error from the bootstrap interval's width. What cannot be computed is in `left_out`,
+    with its reason.
+    """
+    frame = SubgroupFrame(
+        test=test,
+        reference=reference,
+        groups=groups,
+        metrics=(metric, "bias") if metric != "bias" else ("bias",),
+        subject=subject,
+        level=level,
+        resamples=resamples,
+        seed=seed,
+        minimum_cell=minimum_cell,
+    )
+    left_out: dict[str, str] = {}
+    tests: list[GroupTest] = []
+    labels, _ = group_labels(groups, len(np.asarray(test)))
+    x, y = np.asarray(test, dtype=float), np.asarray(reference, dtype=float)
+    keep = ~np.isnan(x) & ~np.isnan(y)
+    x, y, labels = x[keep], y[keep], labels[keep]
+    owners = None if subject is None else np.asarray(subject)[keep]
+    common = {"minimum_cell": minimum_cell}
+    wanted: dict[str, Callable[[], GroupTest]] = {
+        "equal bias": lambda: equal_bias(x, y, list(labels), **common),
+        "equal spread": lambda: equal_spread(x, y, list(labels), **common),
+        f"equal {metric}": lambda: permutation_gap(
+            x, y, list(labels), metric=metric, subject=owners, resamples=resamples, seed=seed, **common
+        ),
+    }
+    if covariates:
+        part = {name: np.asarray(values, dtype=float)[keep] for name, values in covariates.items()}
+        wanted["equal bias, adjusted"] = lambda: equal_bias(x, y, list(labels), covariates=part, **common)
+    for name, make in wanted.items():
+        try:
+            tests.append(replace(make(), attribute=frame.attribute))
+        except ValueError as error:
+            left_out[name] = str(error)
+    shown = {name: group for name, group in frame.by_group.items() if not group.suppressed}
+    z = float(special.ndtri((1 + level) / 2))
+    widths = {
+        name: (group.metrics[metric].high - group.metrics[metric].low) / (2 * z)  # type: ignore[operator]
+        for name, group in shown.items()
+        if group.metrics[metric].low is not None
+    }
+    pooled = None
+    try:
+        values = {name: float(shown[name].metrics[metric]) for name in widths}
+        pooled = partial_pooling(values, widths, level=level)
+    except ValueError as error:
+        left_out["pooling"] = str(error)
+    verdicts = {}
+    if at_most is not None:
+        margin = {"within": at_most} if metric == "bias" else {"at_most": at_most}
+        verdicts = {name: group_verdict(group.metrics[metric], **margin) for name, group in shown.items()}
+    detectable = {}
+    for name in shown:
+        mine = labels == name
+        other = np.array([item is not None for item in labels], dtype=bool) & ~mine
+        if other.sum() < 2:
+            continue
+        inside, rest = (
+            subject_moments(ErrorTable(x[m], y[m], codes(None if owners is None else owners[m], int(m.sum()))))
+            for m in (mine, other)
+        )
+        if inside[1] > 0 and rest[1] > 0:
+            detectable[name] = detectable_gap(inside[2], rest[2], sd_a=inside[1], sd_b=rest[1])
+    return FairnessReport(frame.attribute, frame, adjust_tests(tests), pooled, verdicts, detectable, left_out)
+
+
+def across_range(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    cuts: Sequence[float],
+    by: str = "reference",
+    subject: ArrayLike | None = None,
+    minimum_cell: int = 10,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> SubgroupFrame:
+    """Bias and errors in bands of size, as of body fat: over-reading the lean and under-reading the obese show here.
+
+    Bands are below the first of `cuts`, between them, and from the last upwards; of the reference, or of the mean of
+    the two methods. Bands of a reference that has error itself show a little of this pattern even for a perfect
+    test (regression to the mean); bands of the mean do not.
+    """
+    x, y = np.asarray(test, dtype=float), np.asarray(reference, dtype=float)
+    size = y if option(by, ("reference", "mean"), "by") == "reference" else (x + y) / 2
+    edges = sorted(float(cut) for cut in cuts)
+    names = [f"< {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in itertools.pairwise(edges)), f"≥ {edges[-1]:g}"]
+    bands = [None if math.isnan(v) else names[int(np.searchsorted(edges, v, side="right"))] for v in size]
+    return SubgroupFrame(
+        test=x,
+        reference=y,
+        groups=pd.Series(bands, name=f"band of the {by}"),
+        metrics=("bias", "mae", "sd"),
+        subject=subject,
+        level=level,
+        resamples=resamples,
+        seed=seed,
+        minimum_cell=minimum_cell,
+    )
