@@ -64,7 +64,7 @@ class Suite:
         found = Failures()
         if frame.empty:
             return found
-        checked = frame[self._columns].assign(**{_ROW_NUMBER: np.arange(len(frame))})
+        checked = frame.filter(items=self._columns).assign(**{_ROW_NUMBER: np.arange(len(frame))})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             batch = self._batches.get_batch(batch_parameters={"dataframe": checked})
