@@ -247,14 +247,13 @@ def _apart(values: Sequence[float], gap: float) -> list[float]:
 
 
 def _levels(top: int) -> list[int]:
-    """Lower bounds of the classes of counts: 1, 3, 10, 30 ... up to `top`."""
-    bounds, step = [1], 1
-    while True:
-        for factor in (3, 10):
-            if step * factor > top:
-                return bounds
-            bounds.append(step * factor)
-        step *= 10
+    """Lower bounds of the classes of counts: 1, 3, 10, 30, 100, 300; powers of ten alone where these would be more.
+
+    >>> _levels(50), _levels(20_000)
+    ([1, 3, 10, 30], [1, 10, 100, 1000, 10000])
+    """
+    bounds = [factor * 10**power for power in range(12) for factor in (1, 3) if factor * 10**power <= top]
+    return bounds if len(bounds) <= 6 else bounds[::2]
 
 
 def _opacity(position: int, of: int) -> float:
@@ -290,24 +289,24 @@ def _cloud(axes: Axes, x: Floats, y: Floats, method: Method) -> list[int]:
     return bounds
 
 
-def _count_legend(figure: Figure, axes: Axes, bounds: list[int], method: Method) -> None:
+def _count_legend(figure: Figure, bounds: list[int], method: Method) -> None:
     """What the shades of the hexagons mean, below the axes."""
     width, height = figure.get_size_inches() * 72
-    left = axes.get_position().x0 * width
-    y = 5.0
-    x = left + _text_width("pairs a hexagon:", 7) + 6
-    figure.text(left / width, y / height, "pairs a hexagon:", fontsize=7, va="bottom", color=MUTED)
+    x, y, size = 4.0, 5.0, 6.8
+    figure.text(x / width, y / height, "pairs:", fontsize=size, va="bottom", color=MUTED)
+    x += _text_width("pairs:", size) + 6
     for position, low in enumerate(bounds):
-        high = bounds[position + 1] - 1 if position + 1 < len(bounds) else None
-        label = f"≥{count(low)}" if high is None and low > 1 else count(low)
+        last = position + 1 == len(bounds)
+        high = None if last else bounds[position + 1] - 1
+        label = f"≥{count(low)}" if high is None and low > 1 else f"{count(low)}–{count(high)}" if high else count(low)
         figure.add_artist(
             Rectangle(
                 (x / width, (y + 0.5) / height), 7 / width, 7 / height, facecolor=method.colour, linewidth=0,
                 alpha=_opacity(position, len(bounds)), transform=figure.transFigure,
             )
         )  # fmt: skip
-        figure.text((x + 9) / width, y / height, label, fontsize=7, va="bottom", color=INK)
-        x += 14 + _text_width(label, 7)
+        figure.text((x + 9) / width, y / height, label, fontsize=size, va="bottom", color=INK)
+        x += 14 + _text_width(label, size)
 
 
 # Agreement ------------------------------------------------------------------------------------------------------------
@@ -399,7 +398,7 @@ def bland_altman_panel(
             labelpad=2,
         )
         if bounds:
-            _count_legend(figure, axes, bounds, method)
+            _count_legend(figure, bounds, method)
         return _panel(figure, _bland_altman_alt(method, reference, len(means), bias, lower, upper, points, level))
 
 
@@ -453,7 +452,7 @@ def identity_panel(
         axes.set_xlabel(_fitting(f"{reference} ({unit_of_values(unit)})", side * 72, 8))
         axes.set_ylabel(_fitting(f"{sentence(method.label)} ({unit_of_values(unit)})", side * 72, 8), labelpad=2)
         if bounds:
-            _count_legend(figure, axes, bounds, method)
+            _count_legend(figure, bounds, method)
         if len(tests):
             tail = f" Concordance correlation {number(ccc['estimate'], 3)}." if ccc["estimate"] is not None else ""
             alt = (

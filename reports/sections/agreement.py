@@ -152,14 +152,14 @@ def _agreement_table(report: Bound) -> Table:
             )
         )
     columns = (
-        Column("Method", width=1.25),
+        Column("Method", width=1.15),
         Column("n", "right", width=0.65),
-        Column(f"Bias ({report.pp})", "right", width=1.1),
-        Column("SD", "right", width=0.6),
-        Column("p", "right", width=0.8),
+        Column(f"Bias ({report.pp})", "right", width=1.15),
+        Column("SD", "right", width=0.5),
+        Column("p", "right", width=0.7),
         Column("Lower", "right", f"Limits of agreement ({report.pp})", 1.25),
         Column("Upper", "right", f"Limits of agreement ({report.pp})", 1.1),
-        Column("Slope on the mean", "right", width=1.15),
+        Column("Slope on the mean", "right", width=1.35),
     )
     return Table(
         "table-agreement",
@@ -203,7 +203,8 @@ def _bland_altman(report: Bound) -> Figure:
 def _dense_note(report: Bound) -> tuple[str, ...]:
     if any(len(report.column(name, "mean")) > figures.DENSE for name in report.names):
         return (
-            f"Above {count(figures.DENSE)} pairs, hexagons are drawn instead of points; darker ones hold more pairs.",
+            f"Above {count(figures.DENSE)} pairs, hexagons are drawn instead of points: the fuller the colour, the more "
+            "pairs in it.",
         )
     return ()
 
