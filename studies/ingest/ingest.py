@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -416,15 +417,17 @@ class _Work:
             ).scalars()
         )
         rows = []
+        alike: Counter[str] = Counter()
         for row in rejected:
-            fingerprint = row.fingerprint(self.study.name, self.names[row.source])
+            same = row.fingerprint(self.study.name, self.names[row.source])
+            alike[same] += 1
+            fingerprint = f"{same}-{alike[same]}"  # two rows of one file that say the same are two rows
             if fingerprint in present:
                 continue
-            present.add(fingerprint)
             rows.append(
                 {
                     "study_id": self.study.id, "batch_id": batch, "fingerprint": fingerprint,
-                    "source": self.names[row.source], "source_row": row.row, "content": row.content,
+                    "source": self.names[row.source], "source_row": row.row, "content": row.kept(),
                     "reasons": row.reasons(),
                 }
             )  # fmt: skip

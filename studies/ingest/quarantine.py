@@ -18,7 +18,7 @@ from studies.quality.rules import Rule
 from studies.readers import SourceTable, as_text, guard_formulas
 
 EXAMPLES = 50  # of each rule, in a report
-ROW_COLUMN, REASON_COLUMN = f"{EXPORT_PREFIX}row", f"{EXPORT_PREFIX}reasons"
+ROW_COLUMN, REASON_COLUMN, TEXT_COLUMN = (f"{EXPORT_PREFIX}{name}" for name in ("row", "reasons", "text"))
 MALFORMED = "row_shape"
 
 
@@ -67,15 +67,21 @@ class Collected:
 
 @dataclass(frozen=True)
 class QuarantinedSourceRow:
-    """A source row with everything that is wrong with it."""
+    """A source row with everything that is wrong with it. `text`: the row as it stands, where it fits no columns."""
 
     source: int
     row: int
     content: dict[str, str]
     failures: list[Failure]
+    text: str | None = None
+
+    def kept(self) -> dict[str, str]:
+        """All that the row says, by column."""
+        return self.content if self.text is None else {TEXT_COLUMN: self.text}
 
     def fingerprint(self, study: str, name: str) -> str:
-        parts = [study, name, self.content, sorted({failure.rule for failure in self.failures})]
+        """The same for rows of a file that say the same and fail the same rules."""
+        parts = [study, name, self.kept(), sorted({failure.rule for failure in self.failures})]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def reasons(self) -> list[dict[str, Any]]:
@@ -100,20 +106,24 @@ def with_content(
         by_source.setdefault(source, {}).setdefault(failure.row, []).append(failure)
     for source in sorted(by_source):
         wanted = by_source[source]
-        malformed = {bad.row: bad.text for bad in tables[source].malformed}
-        for row in sorted(set(wanted) & set(malformed)):
-            yield QuarantinedSourceRow(source, row, {}, [_with_value(f, {}, malformed[row]) for f in wanted.pop(row)])
-        if not wanted:
-            continue
-        for chunk in tables[source].origin.chunks():
+        origin = tables[source].origin
+        texts = {bad.row: bad.text for table in tables if table.origin is origin for bad in table.malformed}
+        malformed = [
+            QuarantinedSourceRow(source, row, {}, [_with_value(f, {}, texts[row]) for f in wanted.pop(row)], texts[row])
+            for row in sorted(set(wanted) & set(texts), reverse=True)
+        ]
+        for chunk in origin.chunks() if wanted else ():
             here = chunk[chunk.index.isin(list(wanted))]
             if here.empty:
                 continue
             text = pd.DataFrame({name: as_text(here[name]) for name in here.columns})
             for row, values in zip(text.index, text.itertuples(index=False, name=None), strict=True):
+                while malformed and malformed[-1].row < row:
+                    yield malformed.pop()
                 content = {n: v for n, v in zip(text.columns, values, strict=True) if not pd.isna(v)}
                 failed = [told(_with_value(_on_disk(f, tables[f.source]), content, None)) for f in wanted[int(row)]]
                 yield QuarantinedSourceRow(source, int(row), content, failed)
+        yield from reversed(malformed)
 
 
 def examples_of(failures: Sequence[Failure]) -> list[Failure]:
@@ -156,9 +166,10 @@ class QuarantineFiles:
             self._open[row.source] = (file, writer)
             self.paths.append(path)
         reasons = " | ".join(
-            f"{f.column + ': ' if f.column else ''}{f.reason}. {f.remedy}" + (f" The row: {f.value}" if not row.content else "")
-            for f in row.failures
+            f"{f.column + ': ' if f.column else ''}{f.reason}. {f.remedy}" for f in row.failures
         )
+        if row.text is not None:
+            reasons += f" The row: {row.text}"
         cells = [*(row.content.get(column, "") for column in table.columns), str(row.row), reasons]
         guarded = guard_formulas(pd.DataFrame([cells], dtype="str")).iloc[0]
         self._open[row.source][1].writerow(guarded.tolist())
