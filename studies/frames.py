@@ -32,7 +32,7 @@ class Frames:
     visits: sorted by subject and order of visits; index 0..V-1 is the visit's position; subject_id, visit, date,
     sequence, subject (position), age (years at the visit, float): the age at enrolment and the time since
     `enrolled_on`, where the subjects have that column, otherwise since the first visit with a date.
-    measurements: sorted by visit, time, replicate, method, device, kind and measurement_id; the columns of the registry,
+    measurements: sorted by visit, time, replicate, method, device, kind and measurement_id; the registry's columns,
     subject and occasion (positions of subject and visit), time (measured_at, else the visit's date).
     """
 
