@@ -121,7 +121,7 @@ def _parse(text: str, name: str) -> Plan:
         text,
         name,
         what="an analysis plan",
-        remedy="A plan begins with `calliper_plan: 1`; `calliper plan new` writes one to start from.",
+        remedy="A plan begins with `calliper_plan: 1`; `calliper plan show blank` prints one to start from.",
     )
     return _validate(document, name, lines)
 
