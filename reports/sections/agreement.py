@@ -203,8 +203,8 @@ def _bland_altman(report: Bound) -> Figure:
 def _dense_note(report: Bound) -> tuple[str, ...]:
     if any(len(report.column(name, "mean")) > figures.DENSE for name in report.names):
         return (
-            f"Above {count(figures.DENSE)} pairs, hexagons are drawn instead of points: the fuller the colour, the more "
-            "pairs in it.",
+            f"Above {count(figures.DENSE)} pairs, hexagons are drawn instead of points: the fuller the colour, the "
+            "more pairs in it.",
         )
     return ()
 
