@@ -68,6 +68,14 @@ def test_values_of_an_attribute_are_the_groups(groups):
     assert found == ["A v1: Women", "B v1: M", "C v1: nan"]
 
 
+def test_values_with_one_label_are_one_group(groups):
+    """Small groups are joined beforehand, in the plan."""
+    subjects = "subject_id | site\nA | north\nB | south"
+    measurements = "subject_id | method | value\nA | dxa | 1\nB | dxa | 1"
+    subgroup = {"name": "region", "attribute": "site", "labels": {"north": "Both", "south": "Both"}}
+    assert groups(subgroup, subjects=subjects, measurements=measurements) == ["A v1: Both", "B v1: Both"]
+
+
 def test_age_is_that_of_the_visit(groups):
     """Age at a visit is the age at enrolment and the time since: since `enrolled_on`, or since the first visit."""
     measurements = "subject_id | visit | method | value\nA | v1 | dxa | 1\nA | v2 | dxa | 1"
