@@ -15,7 +15,8 @@ import pandas as pd
 
 from studies.canonical import EXPORT_PREFIX
 from studies.quality.rules import Rule
-from studies.readers import SourceTable, as_text, guard_formulas
+from studies.readers import SourceTable, as_text
+from studies.readers.formulas import guard
 
 EXAMPLES = 50  # of each rule, in a report
 ROW_COLUMN, REASON_COLUMN, TEXT_COLUMN = (f"{EXPORT_PREFIX}{name}" for name in ("row", "reasons", "text"))
@@ -45,7 +46,7 @@ class Failure:
 
 @dataclass
 class Collected:
-    """All failures of an ingest, for each rule how many rows it saw and failed, and for each table how many rows fell."""
+    """All failures of an ingest; how many rows each rule saw and failed, and how many fell of each table."""
 
     failures: list[Failure] = field(default_factory=list)
     rejected_rows: Counter[str] = field(default_factory=Counter)
@@ -112,11 +113,12 @@ def with_content(
             QuarantinedSourceRow(source, row, {}, [_with_value(f, {}, texts[row]) for f in wanted.pop(row)], texts[row])
             for row in sorted(set(wanted) & set(texts), reverse=True)
         ]
-        for chunk in origin.chunks() if wanted else ():
+        columns = own_columns(origin)
+        for chunk in origin.chunks(columns) if wanted else ():
             here = chunk[chunk.index.isin(list(wanted))]
             if here.empty:
                 continue
-            text = pd.DataFrame({name: as_text(here[name]) for name in here.columns})
+            text = pd.DataFrame({name: as_text(here[name]) for name in columns})
             for row, values in zip(text.index, text.itertuples(index=False, name=None), strict=True):
                 while malformed and malformed[-1].row < row:
                     yield malformed.pop()
@@ -157,33 +159,35 @@ class QuarantineFiles:
 
     def add(self, row: QuarantinedSourceRow) -> None:
         table = self.tables[row.source].origin
+        columns = own_columns(table)
         if row.source not in self._open:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / _file_name(table, {path.name for path in self.paths})
+            path = _free_path(self.folder, table, self.paths)
+            path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("w", encoding="utf-8-sig", newline="")
             writer = csv.writer(file)
-            writer.writerow([*table.columns, ROW_COLUMN, REASON_COLUMN])
+            writer.writerow(map(guard, [*columns, ROW_COLUMN, REASON_COLUMN]))
             self._open[row.source] = (file, writer)
             self.paths.append(path)
-        reasons = " | ".join(
-            f"{f.column + ': ' if f.column else ''}{f.reason}. {f.remedy}" for f in row.failures
-        )
+        reasons = " | ".join(f"{f.column + ': ' if f.column else ''}{f.reason}. {f.remedy}" for f in row.failures)
         if row.text is not None:
             reasons += f" The row: {row.text}"
-        cells = [*(row.content.get(column, "") for column in table.columns), str(row.row), reasons]
-        guarded = guard_formulas(pd.DataFrame([cells], dtype="str")).iloc[0]
-        self._open[row.source][1].writerow(guarded.tolist())
+        cells = [*(row.content.get(column, "") for column in columns), str(row.row), reasons]
+        self._open[row.source][1].writerow(map(guard, cells))
 
     def close(self) -> None:
         for file, _ in self._open.values():
             file.close()
 
 
-def _file_name(table: SourceTable, taken: set[str]) -> str:
-    stem = table.name.replace("/", "-")
-    if "/" in table.name:  # the sheet's name is what a mapping looks for
-        stem = table.name.rsplit("/", 1)[1]
-    name, number = f"{stem}.csv", 2
-    while name in taken:
-        name, number = f"{stem}-{number}.csv", number + 1
-    return name
+def own_columns(table: SourceTable) -> list[str]:
+    """The columns of a source without those that an earlier quarantine added."""
+    return [column for column in table.columns if not column.startswith(EXPORT_PREFIX)]
+
+
+def _free_path(folder: Path, table: SourceTable, taken: Sequence[Path]) -> Path:
+    """The name that a mapping looks for (of a sheet, its own), in a folder of its own where names are the same."""
+    name = f"{table.name.rsplit('/', 1)[-1]}.csv"
+    path, number = folder / name, 2
+    while path in taken:
+        path, number = folder / str(number) / name, number + 1
+    return path
