@@ -5,7 +5,7 @@ from __future__ import annotations
 from studies.analysis import StudyAnalysis, analyze
 from studies.progress import NoProgress, Progress
 from studies.registry.catalogue import current_plan, find_study
-from studies.registry.frames import study_frames
+from studies.registry.frames import StudyFrames, study_frames
 from studies.registry.workspace import Registry
 
 
@@ -21,7 +21,7 @@ def analyze_study(
             frames = study_frames(connection, study.id)
     with progress.stage("Analysing", None):
         return analyze(
-            study={"name": study.name, "title": study.title},
+            study={"name": study.name, "title": study.title, "notes": _provenance_notes(frames)},
             plan=record.plan,
             plan_status={"version": record.version, "hash": record.sha256, "locked": record.locked},
             subjects=frames.subjects,
@@ -30,3 +30,13 @@ def analyze_study(
             data_hash=frames.sha256,
             index=index,
         )
+
+
+def _provenance_notes(frames: StudyFrames) -> list[str]:
+    """What every reader must be told first: that people are synthetic."""
+    marks = frames.subjects.get("synthetic")
+    synthetic = 0 if marks is None else int(marks.astype("str").str.lower().isin(["yes", "true", "1"]).sum())
+    if not synthetic:
+        return []
+    who = "All" if synthetic == len(frames.subjects) else f"{synthetic:,} of {len(frames.subjects):,}"
+    return [f"{who} subjects of this study are synthetic: no real person was measured, and no clinical claim rests on it."]

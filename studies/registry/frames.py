@@ -11,7 +11,7 @@ from sqlalchemy import Connection, case, func, null, select
 
 from studies.registry.schema import Device, Prediction, Reading, Run, RunCheckpoint, Scan, Site, Subject, Visit
 
-_SUBJECT = ["subject_id", "site", "sex", "age", "ethnicity", "consent"]
+_SUBJECT = ["subject_id", "site", "sex", "age", "enrolled_on", "ethnicity", "consent"]
 _ROWS = 100_000
 
 
@@ -50,6 +50,7 @@ def _subjects(connection: Connection, study_id: int) -> pd.DataFrame:
     columns = ["subject_id", "site", "sex", "age", "birth_date", "enrolled_on", "ethnicity", "consent", "attributes"]
     frame = pd.DataFrame(rows, columns=columns)
     frame["age"] = _age(frame)
+    frame["enrolled_on"] = pd.to_datetime(frame["enrolled_on"]).astype("datetime64[us]")
     kept = pd.DataFrame(frame.pop("attributes").tolist(), index=frame.index)
     kept = kept.drop(columns=[name for name in kept.columns if name in frame.columns])
     text = {name: "str" for name in ("subject_id", "site", "sex", "ethnicity", "consent")}
