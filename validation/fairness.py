@@ -130,8 +130,9 @@ def equal_spread(test: ArrayLike, reference: ArrayLike, groups: Any, *, minimum_
     d = x - y
     rows, attribute = split(d, groups, minimum_cell)
     parts = [d[place] for place in rows.values()]
-    if all(len(np.unique(part)) == 1 for part in parts):
-        raise Degenerate("within the groups all differences are equal")
+    deviations = [np.abs(part - np.median(part)) for part in parts]
+    if all(np.ptp(part) <= 1e-12 * np.abs(d).max() for part in deviations):
+        raise Degenerate("within the groups all differences are equally far from the median")
     found = stats.levene(*parts, center="median")
     n, k = sum(map(len, parts)), len(parts)
     return GroupTest(

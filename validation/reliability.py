@@ -5,6 +5,7 @@ Sources: Shrout PE, Fleiss JL. Psychol Bull 1979;86:420-428; McGraw KO, Wong SP.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from validation.errors import Degenerate, NotEnoughData, NotFinite, ShapeMismatch
-from validation.pairs import Floats, confidence
+from validation.errors import Degenerate, NotEnoughData, ShapeMismatch
+from validation.pairs import Floats, column, confidence
 from validation.results import Estimate, Result, digits
 
 FORMS = ("ICC(1,1)", "ICC(A,1)", "ICC(C,1)", "ICC(1,k)", "ICC(A,k)", "ICC(C,k)")
@@ -66,8 +67,7 @@ def icc(ratings: ArrayLike, *, level: float = 0.95) -> ICC:
     n, k = table.shape
     if n < 2 or k < 2:
         raise NotEnoughData(f"{n} subjects × {k} methods where at least 2 × 2 are needed")
-    if not np.isfinite(table).all():
-        raise NotFinite("the ratings hold missing or infinite values")
+    column(table.ravel(), "ratings")
     if (table == table[0, 0]).all():
         raise Degenerate("all values are equal")
     return _icc(table, level)
@@ -84,17 +84,17 @@ def _icc(table: Floats, level: float) -> ICC:
     msw = float((within**2).sum()) / (n * (k - 1))
     mse = float((residual**2).sum()) / ((n - 1) * (k - 1))
     tiny = 1e-26 * float((table**2).sum())
-    msw, mse = (0.0 if value < tiny else value for value in (msw, mse))
+    msr, msw, mse = (0.0 if value < tiny else value for value in (msr, msw, mse))
 
     df_one, df_two = n * (k - 1), (n - 1) * (k - 1)
     forms: dict[str, Estimate] = {}
     f, df1, df2 = {}, {}, {}
     for name, error, df in (("1", msw, df_one), ("C", mse, df_two)):
         method, reason = "F", "the residual variance is zero"
-        single = (msr - error) / (msr + (k - 1) * error)
-        average = (msr - error) / msr if msr > tiny else float("nan")
-        ratio = (msr if msr > tiny else 0.0) / error if error > 0 else float("inf")
-        if 0 < ratio < float("inf"):
+        single = _ratio(msr - error, msr + (k - 1) * error)
+        average = _ratio(msr - error, msr)
+        ratio = msr / error if error > 0 else math.inf
+        if 0 < ratio < math.inf:
             low = ratio / _f(n - 1, df, level)
             high = ratio * _f(df, n - 1, level)
             forms[f"ICC({name},1)"] = Estimate(
@@ -102,37 +102,44 @@ def _icc(table: Floats, level: float) -> ICC:
             )
             forms[f"ICC({name},k)"] = Estimate(average, 1 - 1 / low, 1 - 1 / high, level, method)
         else:
-            if ratio == 0:
+            if msr == 0:
                 reason = "the subjects do not differ"
             forms[f"ICC({name},1)"] = Estimate(single, None, None, level, method, reason)
             forms[f"ICC({name},k)"] = Estimate(average, None, None, level, method, reason)
         for form in (f"ICC({name},1)", f"ICC({name},k)"):
             f[form], df1[form], df2[form] = ratio, n - 1, df
 
-    divisor = msr + (k - 1) * mse + k * (msc - mse) / n
-    single = (msr - mse) / divisor
-    average = (msr - mse) / (msr + (msc - mse) / n)
-    if mse > 0 and msr > tiny:
+    single = _ratio(msr - mse, msr + (k - 1) * mse + k * (msc - mse) / n)
+    average = _ratio(msr - mse, msr + (msc - mse) / n)
+    if mse > 0 and msr > 0 and math.isfinite(single):
         ratio = msc / mse
         part = n * (1 + (k - 1) * single) - k * single
         numerator = (k - 1) * (n - 1) * (k * single * ratio + part) ** 2
-        v = numerator / ((n - 1) * k**2 * single**2 * ratio**2 + part**2)
+        v = _ratio(numerator, (n - 1) * k**2 * single**2 * ratio**2 + part**2)
         upper, lower = _f(n - 1, v, level), _f(v, n - 1, level)
         rest = k * msc + (k * n - k - n) * mse
-        low = n * (msr - upper * mse) / (upper * rest + n * msr)
-        high = n * (lower * msr - mse) / (rest + n * lower * msr)
+        low = _ratio(n * (msr - upper * mse), upper * rest + n * msr)
+        high = _ratio(n * (lower * msr - mse), rest + n * lower * msr)
         forms["ICC(A,1)"] = Estimate(single, low, high, level, "F, Satterthwaite")
         forms["ICC(A,k)"] = Estimate(
-            average, low * k / (1 + low * (k - 1)), high * k / (1 + high * (k - 1)), level, "F, Satterthwaite"
+            average,
+            _ratio(low * k, 1 + low * (k - 1)),
+            _ratio(high * k, 1 + high * (k - 1)),
+            level,
+            "F, Satterthwaite",
         )
     else:
-        reason = "the residual variance is zero" if msr > tiny else "the subjects do not differ"
+        reason = "the residual variance is zero" if msr > 0 else "the subjects do not differ"
         forms["ICC(A,1)"] = Estimate(single, None, None, level, "F, Satterthwaite", reason)
         forms["ICC(A,k)"] = Estimate(average, None, None, level, "F, Satterthwaite", reason)
     for form in ("ICC(A,1)", "ICC(A,k)"):
         f[form], df1[form], df2[form] = f["ICC(C,1)"], n - 1, df_two
     p_values = {form: float(special.fdtrc(df1[form], df2[form], f[form])) for form in FORMS}
     return ICC(n, k, {form: forms[form] for form in FORMS}, f, df1, df2, p_values)
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if abs(denominator) > 0 else math.nan
 
 
 def _f(df1: float, df2: float, level: float) -> float:

@@ -258,13 +258,17 @@ def bca(distribution: Distribution, *, level: float = 0.95) -> Estimate:
 def acceleration_of(jackknife: tuple[Floats, ...]) -> float:
     """Skewness of the influence values over strata; strata weigh by (m - 1) / m (Davison and Hinkley 5.4)."""
     second = third = 0.0
+    parts = []
     for values in jackknife:
         values = values[~np.isnan(values)]
         if len(values) < 2:
             continue
-        influence = (len(values) - 1) / len(values) * (values.mean() - values)
-        second += float((influence**2).sum())
-        third += float((influence**3).sum())
+        parts.append((len(values) - 1) / len(values) * (values.mean() - values))
+    # The acceleration has no unit: scaled first, so that no power leaves double precision.
+    scale = max((float(np.abs(part).max()) for part in parts), default=0.0)
+    for part in parts if scale > 0 else []:
+        second += float(((part / scale) ** 2).sum())
+        third += float(((part / scale) ** 3).sum())
     return third / (6 * second**1.5) if second > 0 else 0.0
 
 

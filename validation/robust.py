@@ -135,6 +135,8 @@ def _equivariant(x: Floats, y: Floats, slopes: Slopes, level: float) -> tuple[Es
     absolute = np.sort(np.abs(slopes.angles))
     middle = float(np.median(absolute))
     slope = _tangent(middle)
+    if not math.isfinite(slope):
+        raise Degenerate("the middle slope is vertical")
     intercept = float(np.median(y - slope * x))
     i, j = np.triu_indices(slopes.n, 1)
     dx, dy = slopes.x[j] - slopes.x[i], slopes.y[j] - slopes.y[i]
