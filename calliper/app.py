@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from calliper.commands import analysis, audit, demo, ingest, mapping, plan, study
+from calliper.commands import agree, analysis, audit, demo, ingest, mapping, plan, study
 
 app = typer.Typer(
     name="calliper",
@@ -46,6 +46,7 @@ app.add_typer(study.app, name="study")
 app.command("ingest")(ingest.ingest)
 app.command("analyze")(analysis.analyze)
 app.command("report")(analysis.report)
+app.command("agree")(agree.agree)
 app.add_typer(plan.app, name="plan")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(audit.app, name="audit")

@@ -8,11 +8,11 @@ of the registry is touched, and the transaction is committed whole or not at all
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ import pandas as pd
 from sqlalchemy import Connection, func, insert, select, update
 
 from studies.canonical import KEYS, TABLES
-from studies.errors import Faults
+from studies.errors import Faults, StorageError
 from studies.ingest import normalise
 from studies.ingest.load import LOADED, VIEWS, Loader
 from studies.ingest.mapping import Mapping
@@ -36,14 +36,17 @@ from studies.ingest.quarantine import (
     examples_of,
     with_content,
 )
+from studies.ingest.report_folder import PROVISIONAL, bring_photos, finish, remove_unregistered, settle_unfinished
 from studies.ingest.staging import Stage
 from studies.ingest.transform import Binding, BoundRule, Transformer, bind
+from studies.photos import PhotoStore
 from studies.progress import NoProgress, Progress
 from studies.quality.facts import Facts, Gathered, repeats
 from studies.quality.rules import Row, Rule, rules_of
 from studies.quality.validate import Suite
 from studies.readers import ReaderOptions, SourceTable, explain_number, file_sha256, open_sources, redcap_tables
 from studies.registry import audit
+from studies.registry.claims import claim
 from studies.registry.catalogue import StudyRecord, find_study
 from studies.registry.schema import IngestBatch, QuarantinedRow, Reading, Subject, Visit
 from studies.registry.workspace import Registry
@@ -114,50 +117,6 @@ def _reader_options(mapping: Mapping) -> ReaderOptions:
     )
 
 
-def settle_unfinished(registry: Registry) -> None:
-    """Finish or remove the report folders of ingests that were killed around their commit."""
-    partial = [folder for folder in registry.ingests.glob("*.partial") if folder.is_dir()]
-    if not partial:
-        return
-    with registry.reading() as connection:
-        for folder in partial:
-            owner = folder / "process"
-            if owner.is_file() and _alive(owner.read_text(encoding="utf-8").strip()):
-                continue
-            study, _, number = folder.name.removesuffix(".partial").rpartition("-")
-            committed = number.isdigit() and connection.execute(
-                select(IngestBatch.id)
-                .join_from(IngestBatch, _study_table(), IngestBatch.study_id == _study_table().c.id)
-                .where(_study_table().c.name == study, IngestBatch.number == int(number))
-            ).scalar_one_or_none()
-            _finish(folder) if committed else shutil.rmtree(folder, ignore_errors=True)
-
-
-def _study_table() -> Any:
-    from studies.registry.schema import Study
-
-    return Study.__table__
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return int(process) != os.getpid()
-
-
-def _finish(folder: Path) -> Path:
-    final = folder.with_name(folder.name.removesuffix(".partial"))
-    (folder / "process").unlink(missing_ok=True)
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(folder, final)
-    return final
-
-
 @dataclass
 class _Work:
     """One ingest at work."""
@@ -177,6 +136,7 @@ class _Work:
         self.gathered = Gathered(order=self.mapping.visits)
         self.names = [_shown_name(table, self.tables) for table in self.tables]
         self._rules = {table: rules_of(table) for table in _ORDER}
+        self._photos = PhotoStore(self.scratch / "photos")  # until their scans are loaded
 
     # First time over the data -----------------------------------------------------------------------------------
 
@@ -188,7 +148,7 @@ class _Work:
         with self.progress.stage("Reading", None) as stage:
             for table in _ORDER:
                 for bound in (rule for rule in self.binding.rules if rule.table == table):
-                    transformer = Transformer(bound, self.mapping.options.date_format)
+                    transformer = Transformer(bound, self.mapping.options)
                     transformer.observe_dates()
                     for chunk in transformer.chunks():
                         chunk = _NORMALISE[table](chunk)
@@ -223,7 +183,7 @@ class _Work:
                 for chunk in self.staged[table].frames():
                     chunk = getattr(facts, table)(chunk)
                     if table == "scans":
-                        chunk = check_photos(chunk, self.tables, self.registry.photos)
+                        chunk = check_photos(chunk, self.tables, self._photos)
                     good = self._judge(table, suite, chunk)
                     self.accepted[table].add(good[list(LOADED[table])])
                     if table == "subjects":
@@ -253,8 +213,8 @@ class _Work:
         marks = np.full(len(chunk), None, dtype=object)
         for position, names in flags.items():
             marks[position] = ",".join(names)
-        good = chunk.assign(flags=pd.Series(marks, index=chunk.index, dtype="str"))
-        return good[~bad].reset_index(drop=True)
+        chunk["flags"] = pd.Series(marks, index=chunk.index, dtype="str")
+        return chunk[~bad].reset_index(drop=True) if bad.any() else chunk
 
     def _failure(self, table: str, rule: Rule, row: Row) -> Failure:
         bound = self.binding.rules[int(row["rule_index"])]
@@ -325,7 +285,7 @@ class _Work:
     def load(self, *, started: datetime, clock: float, dry_run: bool) -> IngestResult:
         """Load what was accepted, file what was not, and report both."""
         rejected = list(self._rejected_rows())
-        with self.progress.stage("Writing", sum(stage.rows for stage in self.accepted.values())) as stage:
+        with self.progress.stage("Writing", sum(stage.rows for stage in self.accepted.values())) as stage, ExitStack() as held:
             try:
                 with self.registry.writing() as connection:
                     batch, number = self._open_batch(connection, started)
@@ -335,17 +295,22 @@ class _Work:
                     self._file_rejected(connection, batch, rejected)
                     report = self._report(number, loader, rejected, started, clock, dry_run=dry_run)
                     self._close_batch(connection, batch, number, loader, report)
-                    folder = self._write_files(number, report, rejected, dry_run=dry_run)
+                    name = f"{self.study.name}-{'dry-run' if dry_run else number}{PROVISIONAL}"
+                    folder = held.enter_context(claim(self.registry.ingests / name))
+                    self._write_files(folder, report, rejected)
                     if dry_run:
-                        raise _RollBack
-            except _RollBack:
-                return IngestResult(report, _finish(folder))
+                        raise _RollBack(finish(folder))
+                    bring_photos(folder, self._photos, self.registry.photos, loader.photos, loader.replaced_photos)
+            except _RollBack as dry:
+                return IngestResult(report, dry.folder)
             except BaseException:
-                for left in self.registry.ingests.glob(f"{self.study.name}-*.partial"):
-                    if (left / "process").is_file() and (left / "process").read_text() == str(os.getpid()):
-                        shutil.rmtree(left, ignore_errors=True)
+                held.close()
+                with suppress(StorageError):  # then the next ingest settles it
+                    settle_unfinished(self.registry)
                 raise
-        return IngestResult(report, _finish(folder))
+            if loader.replaced_photos:
+                remove_unregistered(self.registry, loader.replaced_photos)
+            return IngestResult(report, finish(folder))
 
     def _open_batch(self, connection: Connection, started: datetime) -> tuple[int, int]:
         last = select(func.coalesce(func.max(IngestBatch.number), 0)).where(IngestBatch.study_id == self.study.id)
@@ -434,12 +399,7 @@ class _Work:
         if rows:
             connection.execute(insert(QuarantinedRow), rows)
 
-    def _write_files(self, number: int, report: dict[str, Any], rejected: list[Any], *, dry_run: bool) -> Path:
-        name = f"{self.study.name}-dry-run-0" if dry_run else f"{self.study.name}-{number}"
-        folder = self.registry.ingests / f"{name}.partial"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        (folder / "process").write_text(str(os.getpid()), encoding="utf-8")
+    def _write_files(self, folder: Path, report: dict[str, Any], rejected: list[Any]) -> None:
         files = QuarantineFiles(folder / "quarantine", self.tables)
         for row in rejected:
             files.add(row)
@@ -447,7 +407,6 @@ class _Work:
         report["quarantine"]["files"] = [str(path.relative_to(folder)) for path in files.paths]
         text = json.dumps(report, indent=2, ensure_ascii=False, default=str)
         (folder / "ingest.json").write_text(text + "\n", encoding="utf-8")
-        return folder
 
     # Report -----------------------------------------------------------------------------------------------------
 
@@ -549,8 +508,11 @@ class _Work:
         return listed
 
 
-class _RollBack(Exception):
-    """Ends a dry run."""
+class _RollBack(Exception):  # noqa: N818 - nothing is wrong
+    """Ends a dry run, whose report lies in `folder`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
 
 
 def _shown_name(table: SourceTable, tables: Sequence[SourceTable]) -> str:

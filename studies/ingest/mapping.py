@@ -181,6 +181,7 @@ class Options(_Part):
     decimal: Literal[".", ","] | None = None
     date_format: str | None = None
     sheet: str | None = None
+    missing: list[str] = Field(default_factory=list)
 
 
 class Mapping(_Part):

@@ -25,7 +25,7 @@ import pandas as pd
 
 from studies.canonical import EXPORT_PREFIX, TABLES, Field, can_be_bad
 from studies.errors import DataError, Where
-from studies.ingest.mapping import Condition, Join, Mapping, TableRule, Value, WideValue
+from studies.ingest.mapping import Condition, Join, Mapping, Options, TableRule, Value, WideValue
 from studies.readers import DateParser, SourceTable, as_text, parse_numbers
 from studies.suggestions import suggestion
 
@@ -227,10 +227,18 @@ def _read_joined(join: Join, key: str, tables: Sequence[SourceTable]) -> pd.Data
 class Transformer:
     """Runs one bound rule over its source."""
 
-    def __init__(self, bound: BoundRule, default_date_format: str | None):
+    def __init__(self, bound: BoundRule, options: Options):
         self.bound = bound
-        self.default_date_format = default_date_format
+        self.default_date_format = options.date_format
+        self.missing = options.missing
         self.fields = {item.name: item for item in TABLES[bound.table]}
+
+    def _source_chunks(self, columns: list[str] | None) -> Iterator[pd.DataFrame]:
+        """The source's chunks, with what the mapping calls missing taken out."""
+        for chunk in self.bound.source.chunks(columns, CHUNK_ROWS):
+            if self.missing:
+                chunk = chunk.mask(chunk.apply(lambda column: as_code(column).isin(self.missing)))
+            yield chunk
 
     def observe_dates(self) -> None:
         """Look at every value of the columns that hold dates, so that their convention is known before parsing.
@@ -248,7 +256,7 @@ class Transformer:
             for column in other.columns.intersection(list(bound.dates)):
                 bound.dates[column].observe(_dates_as_written(other[column]))
         here = [column for column in bound.dates if column in bound.source.columns]
-        for chunk in bound.source.chunks(here, CHUNK_ROWS) if here else ():
+        for chunk in self._source_chunks(here) if here else ():
             for column in here:
                 bound.dates[column].observe(_dates_as_written(chunk[column]))
 
@@ -256,7 +264,7 @@ class Transformer:
         """Canonical chunks, in the order of the source's rows."""
         bound = self.bound
         wanted = None if bound.rule.attributes == "all-other" else self._wanted_columns()
-        for chunk in bound.source.chunks(wanted, CHUNK_ROWS):
+        for chunk in self._source_chunks(wanted):
             bound.rows_read += len(chunk)
             for join, other in bound.joined:
                 chunk = self._joined(chunk, join, other)

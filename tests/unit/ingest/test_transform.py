@@ -25,7 +25,7 @@ def canonical(folder: Path, mapping: str, **files: str) -> dict[str, pd.DataFram
         raise bound.faults[0]
     made: dict[str, list[pd.DataFrame]] = {}
     for rule in bound.rules:
-        transformer = Transformer(rule, rules.options.date_format)
+        transformer = Transformer(rule, rules.options)
         transformer.observe_dates()
         made.setdefault(rule.table, []).extend(transformer.chunks())
         made.setdefault("not selected", []).append(pd.DataFrame(rule.not_selected.items()))
@@ -137,3 +137,13 @@ def test_units_are_converted_to_twelve_digits(tmp_path, unit: str, value: float,
     mapping = WIDE.replace("{column: H, measurand: stature_cm}", f"{{column: H, measurand: stature_cm, unit: {unit}}}")
     rows = normalise.readings(canonical(tmp_path, mapping, v=f"ID,D,W,H,F\na,2024-03-01,,{value},\n")["readings"])
     assert rows["value"].tolist() == [canonical_value]
+
+
+def test_codes_for_missing_values_are_taken_out(tmp_path) -> None:
+    mapping = 'options: {missing: ["-99", NA]}\n' + WIDE.lstrip()
+    rows = canonical(tmp_path, mapping, v="ID,D,W,H,F\na,NA,-99,170,NA\nb,2024-03-01,150,-99.0,\n")["readings"]
+    assert rows[["subject_id", "measurand", "value"]].values.tolist() == [
+        ["a", "stature_cm", 170.0],
+        ["b", "weight_kg", 150.0],
+        ["b", "stature_cm", -99.0],
+    ]
