@@ -143,7 +143,7 @@ def test_codes_for_missing_values_are_taken_out(tmp_path) -> None:
     mapping = 'options: {missing: ["-99", NA]}\n' + WIDE.lstrip()
     rows = canonical(tmp_path, mapping, v="ID,D,W,H,F\na,NA,-99,170,NA\nb,2024-03-01,150,-99.0,\n")["readings"]
     assert rows[["subject_id", "measurand", "value"]].values.tolist() == [
-        ["a", "stature_cm", 170.0],
         ["b", "weight_kg", 150.0],
+        ["a", "stature_cm", 170.0],
         ["b", "stature_cm", -99.0],
     ]
