@@ -51,6 +51,8 @@ class Gathered:
         if moments.notna().any():
             frame = pd.DataFrame({"subject_id": subjects, "sequence": self.sequence(visits), "moment": moments})
             frame = frame.dropna()
+            # A date that is no date of this study (a slip of the century) judges no other.
+            frame = frame[frame["moment"].between(pd.Timestamp(EARLIEST), pd.Timestamp.now())]
             grouped = frame.groupby(["subject_id", "sequence"], sort=False)["moment"]
             self.dates.append(grouped.agg(["min", "max"]).reset_index())
 
@@ -126,14 +128,15 @@ class Facts:
         return chunk
 
     def _person(self, chunk: pd.DataFrame) -> pd.DataFrame:
-        person = self.people.reindex(chunk["subject_id"].to_numpy())
+        person = self.people.reindex(chunk["subject_id"])
         person.index = chunk.index
         registered = person["registered"].eq(True).fillna(False).to_numpy(dtype=bool)
-        problem = person["problem"].to_numpy(dtype=object)
-        unknown = ~registered & pd.isna(problem) & chunk["subject_id"].notna().to_numpy()
-        for i in np.flatnonzero(unknown):
-            problem[i] = f"subject '{chunk['subject_id'].iloc[i]}' is not registered"
-        chunk["subject_problem"] = pd.Series(problem, index=chunk.index, dtype="str")
+        problem = person["problem"]
+        unknown = ~registered & problem.isna().to_numpy() & chunk["subject_id"].notna().to_numpy()
+        if unknown.any():
+            strangers = "subject '" + chunk["subject_id"] + "' is not registered"
+            problem = problem.where(~unknown, strangers)
+        chunk["subject_problem"] = problem
         return person
 
     def _time_limits(self, chunk: pd.DataFrame) -> None:
@@ -146,20 +149,19 @@ class Facts:
             ("before_birth", "birth_date", "before birth on"),
             ("before_enrolment", "enrolled_on", "before enrolment on"),
         ):
-            early = (day < person[date]).to_numpy(dtype=bool)
-            text = np.full(len(chunk), None, dtype=object)
-            for i in np.flatnonzero(early):
-                text[i] = f"{verb} on {day.iloc[i]:%Y-%m-%d}, {words} {person[date].iloc[i]:%Y-%m-%d}"
-            chunk[name] = pd.Series(text, index=chunk.index, dtype="str")
-        text = np.full(len(chunk), None, dtype=object)
+            early = np.flatnonzero(day < person[date])
+            chunk[name] = _texts(
+                chunk, {i: f"{verb} on {day.iloc[i]:%Y-%m-%d}, {words} {person[date].iloc[i]:%Y-%m-%d}" for i in early}
+            )
+        texts: dict[int, str] = {}
         if len(self._earlier) and chunk[column].notna().any():
             places = pd.MultiIndex.from_arrays([chunk["subject_id"], self.gathered.sequence(chunk["visit"])])
             before = self._earlier.reindex(places)
             late = (day.to_numpy() < before.to_numpy()) & pd.notna(before).to_numpy()
             for i in np.flatnonzero(late):
-                text[i] = f"visit {chunk['visit'].iloc[i]} is dated {day.iloc[i]:%Y-%m-%d}, but an earlier visit was on "
-                text[i] += f"{before.iloc[i]:%Y-%m-%d}"
-        chunk["visit_problem"] = pd.Series(text, index=chunk.index, dtype="str")
+                texts[i] = f"visit {chunk['visit'].iloc[i]} is dated {day.iloc[i]:%Y-%m-%d}, but an earlier visit was "
+                texts[i] += f"on {before.iloc[i]:%Y-%m-%d}"
+        chunk["visit_problem"] = _texts(chunk, texts)
 
     def _repeats(self, table: str, chunk: pd.DataFrame) -> pd.Series:
         known = self.repeated.get(table)
@@ -169,6 +171,15 @@ class Facts:
         found = known.reindex(pd.MultiIndex.from_frame(chunk[columns]))
         found.index = chunk.index
         return found.astype("str")
+
+
+def _texts(chunk: pd.DataFrame, texts: dict[int, str]) -> pd.Series:
+    """A column of text for `chunk`, missing but at the positions given."""
+    if not texts:
+        return pd.Series(pd.NA, index=chunk.index, dtype="str")
+    cells = np.full(len(chunk), None, dtype=object)
+    cells[list(texts)] = list(texts.values())
+    return pd.Series(cells, index=chunk.index, dtype="str")
 
 
 def _bodies(parts: list[pd.DataFrame]) -> pd.DataFrame:
