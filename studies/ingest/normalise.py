@@ -58,15 +58,18 @@ def visit_labels(labels: pd.Series, moments: pd.Series) -> pd.Series:
 
 def _to_canonical_units(chunk: pd.DataFrame) -> None:
     """One look-up for each distinct pair of measurand and unit, spread over the rows."""
-    pairs = pd.MultiIndex.from_arrays([chunk["measurand"], chunk["unit"]])
-    codes, distinct = pd.factorize(pairs)
+    (name_codes, names), (unit_codes, units) = (pd.factorize(chunk[column]) for column in ("measurand", "unit"))
+    width = len(units) + 1  # a missing value has the code -1, which becomes 0
+    codes, distinct = pd.factorize((name_codes + 1) * width + unit_codes + 1)
     factor, least, most = (np.full(len(distinct), value) for value in (1.0, -np.inf, np.inf))
     unit, problem = (np.full(len(distinct), None, dtype=object) for _ in range(2))
-    for i, (name, given) in enumerate(distinct):
-        measurand = None if pd.isna(name) else MEASURANDS.get(name)
+    for i, pair in enumerate(distinct.tolist()):
+        name_code, unit_code = divmod(pair, width)
+        name = names[name_code - 1] if name_code else None
+        given = units[unit_code - 1] if unit_code else None
+        measurand = MEASURANDS.get(name)
         if measurand is None:
             continue
-        given = None if pd.isna(given) else given
         found = measurand.factor(given)
         unit[i] = measurand.unit
         if found is None:
@@ -79,8 +82,8 @@ def _to_canonical_units(chunk: pd.DataFrame) -> None:
     chunk["reported_value"] = reported.where(converted)
     chunk["reported_unit"] = chunk["unit"].where(converted)
     chunk["value"] = np.where(converted, _tidy(reported * factor[codes]), reported)
-    chunk["unit"] = pd.Series(unit[codes], index=chunk.index, dtype="str")
-    chunk["unit_problem"] = pd.Series(problem[codes], index=chunk.index, dtype="str")
+    for column, texts in (("unit", unit), ("unit_problem", problem)):
+        chunk[column] = pd.array(texts, dtype="str").take(codes)
     chunk["least"], chunk["most"] = least[codes], most[codes]
 
 
