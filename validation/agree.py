@@ -240,24 +240,31 @@ class Block:
 
     def compare(self) -> list[Comparison]:
         """Every pair of tests on the rows that both have; empty estimates with a reason where they share none."""
-        out = []
-        for a, b in combinations(self.tests, 2):
-            mask = self.masks[a] & self.masks[b]
+        settings = self.settings
+        pairs = list(combinations(self.tests, 2))
+        by_rows: dict[bytes, list[tuple[str, str]]] = {}
+        for a, b in pairs:
+            by_rows.setdefault((self.masks[a] & self.masks[b]).tobytes(), []).append((a, b))
+        found: list[Comparison] = []
+        for group in by_rows.values():
+            mask = self.masks[group[0][0]] & self.masks[group[0][1]]
             if not mask.any():
-                nothing = Estimate.missing("no row has both tests", level=self.settings.level)
-                out += [Comparison(a, b, metric, 0, nothing, nothing, None) for metric in METRICS]
+                nothing = Estimate.missing("no row has both tests", level=settings.level)
+                found += [
+                    Comparison(*names, metric, 0, nothing, nothing, None) for names in group for metric in METRICS
+                ]
                 continue
             tables, drawn = self.shared(mask)
-            out += compare_tables(
+            found += compare_tables(
                 tables,
                 drawn,
-                (a, b),
-                level=self.settings.level,
-                resamples=self.settings.resamples,
-                seed=self.settings.seed,
-                place=self.place,
+                group,
+                level=settings.level,
+                resamples=settings.resamples,
+                seed=settings.seed,
+                place=(*self.place, *group[0]),
             )
-        return out
+        return sorted(found, key=lambda item: (pairs.index((item.a, item.b)), METRICS.index(item.metric)))
 
 
 def adjust(comparisons: list[Comparison]) -> list[Comparison]:

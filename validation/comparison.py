@@ -77,7 +77,7 @@ def compare_errors(
     clusters = codes(subject, len(x))
     tables = {names[0]: ErrorTable(x, y, clusters), names[1]: ErrorTable(z, y, clusters)}
     drawn = bootstrap_tables(tables, resamples=resamples, seed=seed)
-    found = compare_tables(tables, drawn, names, metrics=metrics, level=level, resamples=resamples, seed=seed)
+    found = compare_tables(tables, drawn, [names], metrics=metrics, level=level, resamples=resamples, seed=seed)
     adjusted = holm([item.p_value for item in found])
     return [replace(item, p_adjusted=p) for item, p in zip(found, adjusted, strict=True)]
 
@@ -85,7 +85,7 @@ def compare_errors(
 def compare_tables(
     tables: Mapping[str, ErrorTable],
     drawn: Mapping[str, Mapping[str, Distribution]],
-    names: tuple[str, str],
+    pairs: Sequence[tuple[str, str]],
     *,
     metrics: Sequence[str] = METRICS,
     level: float,
@@ -93,25 +93,32 @@ def compare_tables(
     seed: int,
     place: Sequence[str | int] = (),
 ) -> list[Comparison]:
-    """Comparisons from tables and distributions that belong to the same rows and resamples; p-values not adjusted."""
-    first, second = tables[names[0]], tables[names[1]]
-    gaps = {
-        "mae": np.abs(first.errors) - np.abs(second.errors),
-        "rmse": first.errors**2 - second.errors**2,
-    }
-    sums = np.column_stack([np.bincount(first.clusters, gaps[metric], first.subjects) for metric in metrics])
-    p_values = sign_flip(sums, resamples=resamples, rng=generator(seed, "signs", *place, *names))
+    """Comparisons of pairs of tests from tables and distributions of the same rows and resamples; p not adjusted.
+
+    One matrix of signs serves all pairs and metrics.
+    """
+    wanted, columns = [], []
+    for a, b in pairs:
+        first, second = tables[a], tables[b]
+        gaps = {
+            "mae": np.abs(first.errors) - np.abs(second.errors),
+            "rmse": first.errors**2 - second.errors**2,
+        }
+        wanted += [(a, b, metric) for metric in metrics]
+        columns += [np.bincount(first.clusters, gaps[metric], first.subjects) for metric in metrics]
+    p_values = sign_flip(np.column_stack(columns), resamples=resamples, rng=generator(seed, "signs", *place))
     out = []
-    for metric, p in zip(metrics, p_values, strict=True):
-        a, b = drawn[names[0]][metric], drawn[names[1]][metric]
+    for (a, b, metric), p in zip(wanted, p_values, strict=True):
+        one, two = drawn[a][metric], drawn[b][metric]
         out.append(
             Comparison(
-                *names,
+                a,
+                b,
                 metric,
-                len(first.test),
-                bca(a.minus(b), level=level),
-                ratio_of(a.log().minus(b.log()), level=level),
-                float(p) if first.subjects >= 2 else None,
+                len(tables[a].test),
+                bca(one.minus(two), level=level),
+                ratio_of(one.log().minus(two.log()), level=level),
+                float(p) if tables[a].subjects >= 2 else None,
             )
         )
     return out

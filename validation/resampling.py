@@ -18,6 +18,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -41,15 +42,31 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *keys])))
 
 
+# From this many subjects on, counts are drawn independently (Poisson with mean 1) instead of jointly (multinomial):
+# four times as fast, and the spread of a mean differs by a factor of sqrt(1 + 1/n), 0.2 %, far below the error of
+# drawing (Hanley JA, MacGibbon B. Comput Methods Programs Biomed 2006;83:57-62).
+MANY = 250
+
+
 def weights(rng: np.random.Generator, subjects: int, resamples: int) -> Iterator[Floats]:
-    """Blocks (rows, subjects) of multinomial counts: how often each resample holds each subject."""
+    """Blocks (rows, subjects) of counts: how often each resample holds each subject."""
     rows = max(1, min(resamples, BLOCK // max(subjects, 1)))
-    kind = np.uint16 if subjects < 2**16 else np.uint32
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
-        drawn = rng.integers(0, subjects, size=(count, subjects), dtype=kind).astype(np.intp)
+        if subjects >= MANY:
+            uniform = np.frombuffer(rng.bytes(2 * count * subjects), dtype="<u2")
+            yield poisson_table()[uniform].reshape(count, subjects)
+            continue
+        drawn = rng.integers(0, subjects, size=(count, subjects), dtype=np.uint8).astype(np.intp)
         drawn += subjects * np.arange(count, dtype=np.intp)[:, None]
         yield np.bincount(drawn.ravel(), minlength=count * subjects).reshape(count, subjects).astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def poisson_table() -> Floats:
+    """Poisson counts with mean 1 for the 65,536 values of two random bytes."""
+    edges = np.round(65536 * special.pdtr(np.arange(9), 1.0)).astype(int)
+    return np.searchsorted(edges, np.arange(65536), side="right").astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from validation.pairs import Floats
 
 # Differences below this share of the values count as ties, so that 0.3 - 0.2 equals 0.2 - 0.1.
 TIE = 1e-12
-# All pairs are listed up to 1,000 points (half a million pairs); a search ends by listing when few pairs are left.
+# All pairs are listed up to 1,000 points (half a million pairs).
 LISTED = 500_000
-FEW = 100_000
+# A search ends by listing when so many pairs a point are left: more would take longer to list than to narrow.
+FEW = 20
 # An angle that is narrowed further than this is found: double precision has no more to give.
 NARROW = 2e-15
 
@@ -95,7 +96,7 @@ class Slopes:
             low = max((at for at, count in known.items() if count < rank), default=-math.pi / 2)
             high = min((at for at, count in known.items() if count >= rank and at > low), default=math.pi / 2)
             under, over = known[low], known[high]
-            if over - under <= FEW:
+            if over - under <= FEW * self.n:
                 if rank > self.total - self._vertical:
                     return math.pi / 2
                 found = self._between(low, high)
@@ -105,7 +106,7 @@ class Slopes:
                 return (low + high) / 2
             # Interpolate in the counts, pulled off the ends, and halve the angle every third time against atoms.
             share = (rank - 0.5 - under) / max(over - under, 1)
-            spread = min(0.5, 0.4 * FEW / max(over - under, 1) + 0.02)
+            spread = min(0.5, 0.4 * FEW * self.n / max(over - under, 1) + 0.02)
             share = share - spread if step % 3 == 0 else share + spread if step % 3 == 1 else 0.5
             self._count(low + (high - low) * min(max(share, 0.02), 0.98))
             step += 1
