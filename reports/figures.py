@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path as FilePath
 from typing import Any
 
 import matplotlib
@@ -23,11 +25,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
 from reports.document import Panel, clean
@@ -178,12 +179,23 @@ def _share_style(match: re.Match[str]) -> str:
     return f"{head[:-1]} {shared}>{uses.replace(' ' + shared, '')}{tail}"
 
 
+@cache
+def _advances(weight: str) -> tuple[FT2Font, dict[str, float]]:
+    name = "DejaVuSans-Bold.ttf" if weight == "bold" else "DejaVuSans.ttf"
+    font = FT2Font(str(FilePath(matplotlib.get_data_path()) / "fonts" / "ttf" / name))
+    font.set_size(100, 72)
+    return font, {}
+
+
 def _text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width in points."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        properties = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-        return float(text_to_path.get_text_width_height_descent(text, properties, ismath=False)[0])
+    """Width in points: the sum of the advances of the characters, as a browser or typst sets them without kerning."""
+    font, known = _advances(weight)
+    for character in set(text) - set(known):
+        glyph = font.get_char_index(ord(character))
+        # A character that the font lacks comes from another one; most such scripts fill the em.
+        advance = font.load_glyph(glyph, flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536 / 100 if glyph else 1.0
+        known[character] = advance
+    return size * sum(known[character] for character in text)
 
 
 def wrap(text: str, width: float, size: float, weight: str = "normal") -> list[str]:
@@ -214,9 +226,8 @@ def _fitting(text: str, width: float, size: float) -> str:
     text = clean(text)
     if _text_width(text, size) <= width:
         return text
-    while text and _text_width(text + "…", size) > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    fitting = (text[:n].rstrip() + "…" for n in range(len(text) - 1, 0, -1))
+    return next((short for short in fitting if _text_width(short, size) <= width), "…")
 
 
 def _nothing(axes: Axes, text: str) -> None:
@@ -321,7 +332,7 @@ def spans(
     for method in methods:
         limits = method.results.get("limits") or {}
         for item in (method.results.get("bias"), limits.get("lower"), limits.get("upper")):
-            ys.append(np.array([value for value in estimate_of(item).values() if isinstance(value, float)]))
+            ys.append(np.array([value for value in estimate_of(item).values() if isinstance(value, (int, float))]))
     y = np.concatenate([*ys, np.zeros(1)])
     return _span(x), _span(y)
 

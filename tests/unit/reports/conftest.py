@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from reports import figures
+from reports.document import Document, Panel
+from reports.validation_report import validation_report
 from studies.analysis import StudyAnalysis
 
 
@@ -320,6 +323,15 @@ def build(
     return StudyAnalysis(results, pd.concat(parts, ignore_index=True), exclusions)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures as empty pictures, for tests that read the text alone: drawing takes most of a report's time."""
+    panel = Panel('<svg xmlns="http://www.w3.org/2000/svg"></svg>', "not drawn", 10, 10)
+    for name in ("bland_altman_panel", "identity_panel", "forest_panel", "flow_panel"):
+        monkeypatch.setattr(figures, name, lambda *_, **__: panel)
+    monkeypatch.setattr(figures, "error_panels", lambda *_, **__: (panel, panel))
+
+
 @pytest.fixture(scope="session")
 def make() -> Callable[..., StudyAnalysis]:
     """Builds an analysis; see `build`."""
@@ -330,6 +342,12 @@ def make() -> Callable[..., StudyAnalysis]:
 def study() -> StudyAnalysis:
     """134 subjects, one index test and three comparators."""
     return build()
+
+
+@pytest.fixture(scope="session")
+def document(study: StudyAnalysis) -> Document:
+    """The report of `study`, drawn once."""
+    return validation_report(study)
 
 
 @pytest.fixture
