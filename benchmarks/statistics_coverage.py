@@ -76,6 +76,7 @@ def truths(scenario: str) -> dict[str, float]:
         "Pearson's r": float(np.corrcoef(test, reference)[0, 1]),
         "Lin's CCC": float(2 * cov[0, 1] / (cov[0, 0] + cov[1, 1] + mean**2)),
         "ICC(A,1)": float(cov[0, 1] / ((cov[0, 0] + cov[1, 1]) / 2 + mean**2 / 2)),
+        "ICC(C,1)": float(cov[0, 1] / ((cov[0, 0] + cov[1, 1]) / 2)),
         "Deming slope, jackknife": 1.0,
         "Passing–Bablok slope": 1.0,
         "TDI 90 %, normal": float(np.quantile(np.abs(d), 0.9)),
@@ -112,7 +113,8 @@ def intervals(rng: np.random.Generator, scenario: str, n: int, resamples: int, s
         return out
     out["share within 3, Wilson"] = within_share(tables["a"], 3, drawn["a"], level=0.95)
     out["Pearson's r"], out["Lin's CCC"] = pearson(test, reference), ccc(test, reference)
-    out["ICC(A,1)"] = icc(np.column_stack([test, reference]))["ICC(A,1)"]
+    forms = icc(np.column_stack([test, reference]))
+    out["ICC(A,1)"], out["ICC(C,1)"] = forms["ICC(A,1)"], forms["ICC(C,1)"]
     out["Passing–Bablok slope"] = passing_bablok(test, reference).slope
     out["TDI 90 %, normal"] = total_deviation_index(test, reference)
     out["coverage probability, normal"] = attempt(lambda: coverage_probability(test, reference, within=3))

@@ -11,8 +11,10 @@ import math
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from validation.accuracy import ErrorTable
 from validation.errors import Degenerate
-from validation.pairs import Floats, confidence, option, pair, same
+from validation.pairs import Floats, codes, confidence, option, pair, same
+from validation.resampling import bca, bootstrap_sums, generator
 from validation.results import Estimate
 
 
@@ -57,6 +59,35 @@ def ccc(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95, interval:
         return Estimate(p, p - z * se, p + z * se, level, method)
     centre, half = math.atanh(p), z * se / (1 - p * p)
     return Estimate(p, math.tanh(centre - half), math.tanh(centre + half), level, method)
+
+
+def ccc_repeated(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    subject: ArrayLike,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> Estimate:
+    """Lin's coefficient for pairs (n,) repeated within subjects (n,), whose occasions may be exchanged.
+
+    The moments are those of all pairs together, which is the repeated-measures coefficient of King, Chinchilli and
+    Carrasco (Stat Med 2007;26:3095-3113) with the identity as its weights and one mean for all occasions. Interval: BCa
+    over subjects drawn whole, so that nothing is assumed of the correlation within subjects.
+    Raises as `ccc`.
+    """
+    confidence(level)
+    x, y = pair(test, reference, least=3)
+    refuse_constant(x, y)
+    table = ErrorTable(x, y, codes(subject, len(x)), ())
+    drawn = bootstrap_sums(
+        table.sums,
+        {"ccc": table.measures()["ccc"]},
+        resamples=resamples,
+        rng=generator(seed, "repeated ccc"),
+    )
+    return bca(drawn["ccc"], level=level)
 
 
 def pearson(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> Estimate:

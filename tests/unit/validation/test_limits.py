@@ -8,6 +8,8 @@ from scipy import stats
 
 from validation import (
     bland_altman,
+    ccc,
+    ccc_repeated,
     coverage_probability,
     diagnose,
     mixed,
@@ -131,6 +133,17 @@ def test_the_mixed_model_with_equal_numbers_is_the_analysis_of_variance():
     assert few.sd == pytest.approx(model.sd, rel=0.1)
     with pytest.raises(NotEnoughData):
         mixed(test, reference, subject=np.arange(120))
+
+
+def test_concordance_of_repeated_pairs():
+    rng = np.random.default_rng(5)
+    subject = np.repeat(np.arange(40), 4)
+    truth = rng.normal(30, 8, 40)[subject] + rng.normal(0, 1, 160)
+    test = truth + rng.normal(0, 2, 40)[subject] + rng.normal(0, 1, 160)
+    found = ccc_repeated(test, truth, subject=subject, resamples=2000)
+    naive = ccc(test, truth)
+    assert found.estimate == pytest.approx(naive.estimate, rel=1e-12)
+    assert found.high - found.low > 1.3 * (naive.high - naive.low)
 
 
 def test_repeated_constant_through_the_front_door():
