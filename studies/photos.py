@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -15,6 +16,7 @@ MAXIMUM_BYTES = 60_000_000
 MAXIMUM_PIXELS = 100_000_000
 LEAST_SIDE = 240
 LEAST_HEIGHT = 320
+_LONGEST_NAME = 255  # bytes, on all usual file systems
 _SUFFIX = {"image/jpeg": ".jpg", "image/png": ".png"}
 _PILLOW_FORMATS = ("JPEG", "PNG", "WEBP")
 
@@ -48,9 +50,15 @@ def locate(folder: Path, name: str) -> Path:
         raise PhotoProblem("is not a path inside the folder of its table")
     given = Path(name.replace("\\", "/"))
     path = folder / given
+    if any(len(part.encode()) > _LONGEST_NAME for part in given.parts):
+        raise PhotoProblem("has a longer name than a file can have")
     if given.is_absolute() or ".." in given.parts or (len(name) > 1 and name[1] == ":"):
         raise PhotoProblem("leads out of the folder of its table, which is not allowed")
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except RuntimeError:
+        raise PhotoProblem("is a link that leads back to itself") from None
+    if not inside:
         raise PhotoProblem("leads out of the folder of its table through a link, which is not allowed")
     if not path.is_file():
         raise PhotoProblem("is not there")
@@ -96,11 +104,12 @@ def check(path: Path) -> CheckedPhoto:
         return CheckedPhoto(strip_jpeg(raw), "image/jpeg", width, height)
     buffer = io.BytesIO()
     clean = upright.convert("RGB")
+    profile = upright.info.get("icc_profile")
+    clean.info = {}  # comments and the like, which would be written again
     if kind in ("JPEG", "MPO"):
-        clean.save(buffer, "JPEG", quality=95, subsampling=0)
+        clean.save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=profile)
         return CheckedPhoto(buffer.getvalue(), "image/jpeg", width, height)
-    clean.info = {}
-    clean.save(buffer, "PNG")
+    clean.save(buffer, "PNG", icc_profile=profile)
     return CheckedPhoto(buffer.getvalue(), "image/png", width, height)
 
 
@@ -148,6 +157,9 @@ def strip_jpeg(raw: bytes) -> bytes:
     return b"".join(kept)
 
 
+StoredPhoto = tuple[str, str]  # SHA-256 of the content, and media type
+
+
 class PhotoStore:
     """Photos in a folder, each under the SHA-256 of its content, so that storing one twice changes nothing."""
 
@@ -160,13 +172,27 @@ class PhotoStore:
     def put(self, photo: CheckedPhoto) -> Path:
         """Store a photo, whole or not at all."""
         path = self.path(photo.sha256, photo.media_type)
-        if path.exists():
-            return path
+        return path if path.exists() else self._write(path, photo.content)
+
+    def take_over(self, other: PhotoStore, sha256: str, media_type: str) -> Path:
+        """Move a photo here from another store, whole or not at all."""
+        path, source = self.path(sha256, media_type), other.path(sha256, media_type)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(source, path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # the store lies on another file system
+                raise
+            self._write(path, source.read_bytes())
+        return path
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".incoming-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(photo.content)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

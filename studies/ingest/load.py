@@ -34,6 +34,7 @@ from sqlalchemy import (
 
 from studies.canonical import TABLES
 from studies.ingest.bulk import Codes, VisitKeys, arrow_table, insert_rows
+from studies.photos import StoredPhoto
 from studies.registry import audit
 from studies.registry.catalogue import StudyRecord
 from studies.registry.schema import Device, Photo, Reading, Scan, Site, Subject, Visit
@@ -72,7 +73,7 @@ class Counts:
 
 @dataclass
 class Loader:
-    """Loads one batch. `order` is the mapping's order of visits."""
+    """Loads one batch. `order` is the mapping's order of visits; `photos` are those that the store must have then."""
 
     connection: Connection
     study: StudyRecord
@@ -81,6 +82,8 @@ class Loader:
     counts: dict[str, Counts] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     events: list[audit.Event] = field(default_factory=list)
+    photos: set[StoredPhoto] = field(default_factory=set)
+    replaced_photos: set[StoredPhoto] = field(default_factory=set)
     _subjects: Codes = field(default_factory=lambda: Codes(()))
     _visits: VisitKeys = field(default_factory=lambda: VisitKeys(()))
     _last_visit_before: int = 0
@@ -322,59 +325,78 @@ class Loader:
         devices = self._codes(Device, chunk["device"])
         for key, row in zip(self._visit_keys(chunk).tolist(), _records(chunk), strict=True):
             photos = json.loads(row["photos"])
-            values = {
-                "captured_at": row["captured_at"], "device_id": devices[row["device"]],
-                "attributes": json.loads(row["attributes"]), "flags": row["flags"],
-            }  # fmt: skip
+            given = json.loads(row["attributes"])
             source = {"batch_id": self.batch_id, "source_file": row["source"], "source_row": row["row"]}
             old = self.connection.execute(
-                select(Scan.id, Scan.captured_at, Scan.device_id, Scan.attributes).where(
-                    Scan.visit_id == key, Scan.code == row["scan_id"]
-                )
+                select(Scan.id, Scan.captured_at, Device.code.label("device"), Scan.attributes)
+                .join(Device, Scan.device_id == Device.id)
+                .where(Scan.visit_id == key, Scan.code == row["scan_id"])
             ).one_or_none()
             if old is None:
                 scan_id = self.connection.execute(
                     insert(Scan)
-                    .values(visit_id=key, code=row["scan_id"], **values, **source)
+                    .values(
+                        visit_id=key, code=row["scan_id"], captured_at=row["captured_at"],
+                        device_id=devices[row["device"]], attributes=given, flags=row["flags"], **source,
+                    )
                     .returning(Scan.id)
                 ).scalar_one()
                 self._add_photos(scan_id, photos)
                 count.new += 1
                 continue
-            place = f"{row['visit']}/{row['scan_id']}"
             before = len(self.changes)
-            for name in ("captured_at", "device_id"):
-                new = values[name]
-                if new is not None and new != getattr(old, name):
-                    self._note("scans", row["subject_id"], name, getattr(old, name), new, place)
-            if values["attributes"] != old.attributes and values["attributes"]:
-                self._note("scans", row["subject_id"], "attributes", json.dumps(old.attributes), row["attributes"], place)
-            stored = dict(
-                self.connection.execute(select(Photo.view, Photo.sha256).where(Photo.scan_id == old.id)).all()
-            )
-            for view, photo in photos.items():
-                if stored.get(view) != photo["sha256"]:
-                    self._note("scans", row["subject_id"], f"photo {view}", stored.get(view), photo["sha256"], place)
-                    self._replace_photo(old.id, view, photo, present=view in stored)
+            updates = self._scan_changes(old, row, given, devices)
+            self._photo_changes(old.id, row, photos)
             if len(self.changes) > before:
-                values = {name: value for name, value in values.items() if value is not None}
-                self.connection.execute(update(Scan).where(Scan.id == old.id).values(**values, **source))
+                updates |= {"flags": row["flags"], **source}
+                self.connection.execute(update(Scan).where(Scan.id == old.id).values(**updates))
                 count.changed += 1
             else:
                 count.unchanged += 1
+
+    def _scan_changes(self, old: Any, row: dict[str, Any], given: dict[str, Any], devices: dict) -> dict[str, Any]:
+        """What to update of a scan, each change noted. A missing value never replaces one that is there."""
+        subject, place = row["subject_id"], f"{row['visit']}/{row['scan_id']}"
+        updates: dict[str, Any] = {}
+        if row["captured_at"] is not None and row["captured_at"] != old.captured_at:
+            updates["captured_at"] = row["captured_at"]
+            self._note("scans", subject, "captured_at", old.captured_at, row["captured_at"], place)
+        if row["device"] not in ("", old.device):
+            updates["device_id"] = devices[row["device"]]
+            self._note("scans", subject, "device", old.device, row["device"], place)
+        differing = {name: value for name, value in given.items() if old.attributes.get(name) != value}
+        if differing:
+            updates["attributes"] = {**old.attributes, **differing}
+            for name, value in sorted(differing.items()):
+                self._note("scans", subject, name, old.attributes.get(name), value, place)
+        return updates
+
+    def _photo_changes(self, scan_id: int, row: dict[str, Any], photos: dict[str, dict[str, Any]]) -> None:
+        place = f"{row['visit']}/{row['scan_id']}"
+        stored = {
+            photo.view: photo
+            for photo in self.connection.execute(select(Photo.__table__).where(Photo.scan_id == scan_id))
+        }
+        for view, photo in photos.items():
+            old = stored.get(view)
+            if old is not None and old.sha256 == photo["sha256"]:
+                if old.deleted_at is None:  # else it was deleted for privacy, and stays so
+                    self.photos.add((photo["sha256"], photo["media_type"]))
+                continue
+            before = None if old is None else old.sha256
+            self._note("scans", row["subject_id"], f"photo {view}", before, photo["sha256"], place)
+            if old is None:
+                self._add_photos(scan_id, {view: photo})
+                continue
+            self.photos.add((photo["sha256"], photo["media_type"]))
+            self.replaced_photos.add((old.sha256, old.media_type))
+            self.connection.execute(update(Photo).where(Photo.id == old.id).values(**photo, deleted_at=None))
 
     def _add_photos(self, scan_id: int, photos: dict[str, dict[str, Any]]) -> None:
         if photos:
             rows = [{"scan_id": scan_id, "view": view, **photo} for view, photo in photos.items()]
             self.connection.execute(insert(Photo), rows)
-
-    def _replace_photo(self, scan_id: int, view: str, photo: dict[str, Any], *, present: bool) -> None:
-        if not present:
-            self._add_photos(scan_id, {view: photo})
-            return
-        self.connection.execute(
-            update(Photo).where(Photo.scan_id == scan_id, Photo.view == view).values(**photo, deleted_at=None)
-        )
+            self.photos |= {(photo["sha256"], photo["media_type"]) for photo in photos.values()}
 
 
 def _records(chunk: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from studies.errors import StorageError
 from studies.photos import PhotoStore
 from studies.registry import database
+from studies.registry.claims import abandoned, claim
 
 URL_VARIABLE = "CALLIPER_DATABASE_URL"
 DEFAULT_WAIT_SECONDS = 300.0
@@ -43,11 +45,12 @@ class Registry:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, wait_seconds: float | None = None) -> Iterator[Connection]:
         """One transaction as the only writer; see `database.writer`."""
+        wait = self.wait_seconds if wait_seconds is None else wait_seconds
         with (
             database.storage_errors(self.engine.url),
-            database.writer(self.engine, wait_seconds=self.wait_seconds, on_wait=self.on_wait) as connection,
+            database.writer(self.engine, wait_seconds=wait, on_wait=self.on_wait) as connection,
         ):
             yield connection
 
@@ -57,14 +60,13 @@ class Registry:
         parent = self.folder / "scratch"
         parent.mkdir(exist_ok=True)
         for left in parent.iterdir():
-            if left.name.isdigit() and not _alive(int(left.name)):
+            if abandoned(left):
                 shutil.rmtree(left, ignore_errors=True)
-        mine = parent / str(os.getpid())
-        mine.mkdir(exist_ok=True)
-        try:
-            yield mine
-        finally:
-            shutil.rmtree(mine, ignore_errors=True)
+        with claim(parent / uuid4().hex) as mine:
+            try:
+                yield mine
+            finally:
+                shutil.rmtree(mine, ignore_errors=True)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -74,16 +76,6 @@ class Registry:
 
     def __exit__(self, *details: object) -> None:
         self.close()
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def open_registry(folder: Path | str, *, create: bool = False) -> Registry:

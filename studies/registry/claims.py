@@ -1,0 +1,59 @@
+"""Folders that belong to a process while it works in them; when it ends, however it ends, anyone can tell.
+
+A claim is a lock on the folder itself (flock), which the system gives up with the process. A process number would not
+do: in a container the next process often has the same one, and on a shared drive another machine's mean nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_BEING_MADE = ".claiming-"
+_MAKING_TAKES_SECONDS = 600
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[Path]:
+    """A new, empty folder that is the caller's until the context ends; what was there under this name goes."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Locked before it has its name, so that it is never seen unclaimed.
+    made = Path(tempfile.mkdtemp(prefix=_BEING_MADE, dir=folder.parent))
+    handle = os.open(made, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        made.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would shut out the group
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(made, folder)
+        yield folder
+    finally:
+        os.close(handle)
+
+
+def abandoned(folder: Path) -> bool:
+    """Whether the process that claimed the folder has ended."""
+    if folder.name.startswith(_BEING_MADE):
+        return time.time() - folder.stat().st_mtime > _MAKING_TAKES_SECONDS
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
