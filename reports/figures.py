@@ -230,6 +230,13 @@ def _fitting(text: str, width: float, size: float) -> str:
     return next((short for short in fitting if _text_width(short, size) <= width), "…")
 
 
+def _title(method: Method, n: int, width: float) -> str:
+    """The method's label, cut where it must be, and the number of pairs, which never is."""
+    tail = f" (n = {count(n)})"
+    # Titles are bold, and so a little wider than `_fitting` measures.
+    return _fitting(sentence(method.label), 0.87 * width - _text_width(tail, 9), 9) + tail
+
+
 def _nothing(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, style="italic")
 
@@ -399,8 +406,7 @@ def bland_altman_panel(
                     1.015, place, f"{name} {number(value, 1)}", transform=axes.get_yaxis_transform(), fontsize=7,
                     va="center", clip_on=False, weight="bold" if name == "bias" else "normal",
                 )  # fmt: skip
-        title = f"{sentence(method.label)} (n = {count(len(means))})"
-        axes.set_title(_fitting(title, 0.8 * PANEL_WIDTH * 72, 9))
+        axes.set_title(_title(method, len(means), 0.78 * PANEL_WIDTH * 72))
         axes.set_xlabel(
             _fitting(f"Mean of {method.label} and {reference} ({unit_of_values(unit)})", 0.74 * PANEL_WIDTH * 72, 8)
         )
@@ -459,7 +465,7 @@ def identity_panel(
         axes.plot(lim, lim, color=INK, linewidth=0.9, zorder=3)
         if ccc["estimate"] is not None:
             axes.text(0.03, 0.97, f"CCC {number(ccc['estimate'], 3)}", transform=axes.transAxes, va="top", fontsize=7.5)
-        axes.set_title(_fitting(f"{sentence(method.label)} (n = {count(len(tests))})", 2.5 * 72, 9))
+        axes.set_title(_title(method, len(tests), side * 72))
         axes.set_xlabel(_fitting(f"{reference} ({unit_of_values(unit)})", side * 72, 8))
         axes.set_ylabel(_fitting(f"{sentence(method.label)} ({unit_of_values(unit)})", side * 72, 8), labelpad=2)
         if bounds:

@@ -218,7 +218,9 @@ def with_article(label: str) -> str:
     >>> with_article("smart scale"), with_article("DXA"), with_article("Deurenberg")
     ('the smart scale', 'DXA', 'Deurenberg')
     """
-    return f"the {label}" if label == label.lower() and label[:1].isalpha() else label
+    if label != label.lower() or not label[:1].isalpha() or label.split()[0] in ("a", "an", "the"):
+        return label
+    return f"the {label}"
 
 
 _SEX = {"F": "Women", "M": "Men"}

@@ -236,8 +236,8 @@ def _error_figure(report: Bound) -> Figure:
     marks = [float(k) for k in within(report)]
     return Figure(
         "figure-errors",
-        "Absolute errors. Left: quartiles (box), median (line), 5th to 95th percentile (whiskers) and mean (diamond). "
-        "Right: the share of pairs whose error is no larger than the value on the axis"
+        "Absolute errors. Size: quartiles (box), median (line), 5th to 95th percentile (whiskers) and mean (diamond). "
+        "Share: the percentage of pairs whose error is no larger than the value on the axis"
         f"{'; dotted lines at ' + listed(plain_number(mark) for mark in marks) if marks else ''}. "
         "Both axes end at the 99th percentile of the worst method.",
         figures.error_panels(report.methods, errors, unit=report.unit, marks=marks),

@@ -114,14 +114,14 @@ def _subgroup_table(report: Bound, slug: str, name: str, label: str, groups: Seq
         cells += [report.cell(*path, "within", k, places=1, who=f"{who}, {title}") for k in shares]
         rows.append(Row((title, report.count(*path, "n") if found else count(0), *cells)))
     columns = (
-        Column(label, width=1.25),
-        Column("n", "right", width=1.0 if hidden else 0.6),
-        Column(f"MAE ({report.pp})", "right"),
-        Column(f"Bias ({report.pp})", "right", width=1.1),
-        Column("Lower", "right", f"Limits of agreement ({report.pp})", 1.25),
-        Column("Upper", "right", f"Limits of agreement ({report.pp})", 1.1),
-        Column("CCC", "right", width=1.3),
-        *(Column(f"Within ±{k} {report.pp} (%)", "right") for k in shares),
+        Column(label, width=1.15),
+        Column("n", "right", width=0.85 if hidden else 0.55),
+        Column(f"MAE ({report.pp})", "right", width=0.95),
+        Column(f"Bias ({report.pp})", "right", width=1.15),
+        Column("Lower", "right", f"Limits of agreement ({report.pp})", 1.3),
+        Column("Upper", "right", f"Limits of agreement ({report.pp})", 1.15),
+        Column("CCC", "right", width=1.2),
+        *(Column(f"Within ±{k} {report.pp} (%)", "right", width=0.95) for k in shares),
     )
     notes = (hidden_note(report),) if hidden else ()
     return Table(

@@ -93,7 +93,7 @@ def _criteria(report: Bound) -> Section:
         against = f", against {report.spoken(criterion['against'])}" if criterion.get("against") else ""
         group = criterion.get("group")
         name, _, level = (group or "").partition("=")
-        where = f", in {_group_title(report, name)}: {group_label(level, name)}" if group else ""
+        where = f" ({_group_title(report, name)}: {group_label(level, name)})" if group else ""
         cell = report.cell("criteria", position, "estimate", places=places, who=criterion["name"])
         verdict = report.at(("criteria", position, "verdict"))
         rows.append(

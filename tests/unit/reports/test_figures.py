@@ -143,6 +143,12 @@ def test_any_label_can_be_drawn(label):
         ET.fromstring(panel.svg)
 
 
+def test_a_long_name_is_cut_but_the_number_of_pairs_is_not():
+    title = next(text for text in texts(bland_altman(method=bia(label="long " * 30)).svg) if "(n = " in text)
+    assert title.startswith("Long long")
+    assert title.endswith("… (n = 100)")
+
+
 def test_no_pairs_and_no_estimates_are_drawn_as_such():
     empty = bia(results={})
     none = np.zeros(0)
