@@ -230,6 +230,11 @@ def _fitting(text: str, width: float, size: float) -> str:
     return next((short for short in fitting if _text_width(short, size) <= width), "…")
 
 
+def _first_that_fits(width: float, *texts: str) -> str:
+    """The first text that fits an axis; the last one, cut, where none does."""
+    return next((clean(text) for text in texts if _text_width(clean(text), 8) <= width), _fitting(texts[-1], width, 8))
+
+
 def _title(method: Method, n: int, width: float) -> str:
     """The method's label, cut where it must be, and the number of pairs, which never is."""
     tail = f" (n = {count(n)})"
@@ -407,13 +412,12 @@ def bland_altman_panel(
                     va="center", clip_on=False, weight="bold" if name == "bias" else "normal",
                 )  # fmt: skip
         axes.set_title(_title(method, len(means), 0.78 * PANEL_WIDTH * 72))
-        axes.set_xlabel(
-            _fitting(f"Mean of {method.label} and {reference} ({unit_of_values(unit)})", 0.74 * PANEL_WIDTH * 72, 8)
-        )
-        axes.set_ylabel(
-            _fitting(f"{sentence(method.label)} − {reference} ({short_unit_of_differences(unit)})", 2.2 * 72, 8),
-            labelpad=2,
-        )
+        both = f"{method.label} and {reference}"
+        across, down = unit_of_values(unit), short_unit_of_differences(unit)
+        side = 0.74 * PANEL_WIDTH * 72
+        axes.set_xlabel(_first_that_fits(side, f"Mean of {both} ({across})", f"Mean of both methods ({across})"))
+        gap = f"{sentence(method.label)} − {reference} ({down})"
+        axes.set_ylabel(_first_that_fits(2.2 * 72, gap, f"Difference ({down})"), labelpad=2)
         if bounds:
             _count_legend(figure, bounds, method)
         return _panel(figure, _bland_altman_alt(method, reference, len(means), bias, lower, upper, points, level))
