@@ -317,3 +317,22 @@ def _range_hint(row: Row) -> str:
 def rules_of(table: str) -> list[Rule]:
     """The rules of one canonical table."""
     return {"subjects": _subject_rules, "readings": _reading_rules, "scans": _scan_rules}[table]()
+
+
+def rules_as_markdown() -> str:
+    """All rules as tables, for the documentation (a test keeps it up to date)."""
+    lines = []
+    for table in ("subjects", "readings", "scans"):
+        lines += [f"### {table}", "", "| rule | severity | what must hold | column |", "|---|---|---|---|"]
+        lines += [f"| `{r.name}` | {r.severity} | {r.description} | `{r.column}` |" for r in rules_of(table)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def ranges_as_markdown() -> str:
+    """Measurands with their units and plausible ranges, for the documentation."""
+    lines = ["| measurand | unit | least | greatest | accepted units |", "|---|---|---|---|---|"]
+    for m in MEASURANDS.values():
+        units = ", ".join(dict.fromkeys(f"`{unit}`" for unit in m.units))
+        lines.append(f"| `{m.name}` | {m.unit} | {m.plausible[0]:g} | {m.plausible[1]:g} | {units} |")
+    return "\n".join(lines)
