@@ -206,7 +206,7 @@ class _Work:
                 for position in rows:
                     flags.setdefault(int(position), []).append(name)
             self.collected.count(rule, len(chunk), len(rows))
-            for row in chunk.iloc[rows].to_dict("records"):
+            for row in chunk.iloc[rows].to_dict("records") if len(rows) else ():
                 self.collected.failures.append(self._failure(table, rule, row))
         self.collected.rejected_rows[table] += int(bad.sum())
         self.collected.flagged_rows[table] += len(flags)
@@ -245,6 +245,8 @@ class _Work:
         people = people.astype({"subject_id": "str", "age": "float64"})
         for name in ("birth_date", "enrolled_on"):
             people[name] = pd.to_datetime(people[name]).astype("datetime64[us]")
+        years = (people["enrolled_on"] - people["birth_date"]).dt.total_seconds() / (365.25 * 86400)
+        people["age"] = people["age"].fillna(years)
         people["registered"], people["problem"] = True, pd.Series(pd.NA, index=people.index, dtype="str")
         return people.set_index("subject_id")
 
@@ -531,6 +533,9 @@ def _with_new_people(people: pd.DataFrame, chunk: pd.DataFrame, good: pd.DataFra
     new = good[["subject_id", "birth_date", "enrolled_on", "known_age"]].rename(columns={"known_age": "age"})
     new["registered"], new["problem"] = True, pd.Series(pd.NA, index=new.index, dtype="str")
     new = new.set_index("subject_id")
+    if len(people):  # what the new rows do not say is still known
+        facts = ["birth_date", "enrolled_on", "age"]
+        new[facts] = new[facts].fillna(people[facts].reindex(new.index))
     refused = chunk[~chunk["subject_id"].isin(new.index) & ~chunk["subject_id"].isin(people.index)]
     refused = refused[refused["subject_id"].notna()].drop_duplicates("subject_id")
     bad = people.reindex(pd.Index(refused["subject_id"], name="subject_id"))

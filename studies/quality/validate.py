@@ -63,10 +63,11 @@ class Suite:
         context.variables.progress_bars = {"globally": False, "metric_calculations": False}
         asset = context.data_sources.add_pandas("canonical").add_dataframe_asset(table)
         self._batches = asset.add_batch_definition_whole_dataframe("chunk")
-        self._suite = context.suites.add(gx.ExpectationSuite(name=table))
-        for rule in rules:
-            expectation = getattr(gx.expectations, rule.expectation)
-            self._suite.add_expectation(expectation(**rule.arguments, meta={"rule": rule.name}))
+        expectations = [
+            getattr(gx.expectations, rule.expectation)(**rule.arguments, meta={"rule": rule.name}) for rule in rules
+        ]
+        # All at once: a suite that is added to a context is written out anew for every expectation it gets.
+        self._suite = context.suites.add(gx.ExpectationSuite(name=table, expectations=expectations))
         # Great Expectations copies the whole frame for many an expectation, so it gets no column in vain.
         named = [rule.arguments.get(key) for rule in rules for key in ("column", "column_A", "column_B")]
         self._columns = [column for column in dict.fromkeys(named) if column is not None]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -116,6 +118,11 @@ def refusals(result: IngestResult) -> dict[tuple[str, int], list[dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
+def refused() -> Callable[[IngestResult], dict[tuple[str, int], list[dict[str, Any]]]]:
+    return refusals
+
+
+@pytest.fixture(scope="session")
 def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite workspace with one study, to copy: making the schema takes longer than copying it."""
     folder = tmp_path_factory.mktemp("prepared") / "workspace"
@@ -130,7 +137,9 @@ def new_desk(_prepared: Path) -> Callable[[Path], Desk]:
 
     def make(folder: Path) -> Desk:
         shutil.copytree(_prepared, folder / "workspace")
-        return Desk(open_registry(folder / "workspace"), folder / "source")
+        with patch.dict(os.environ):
+            os.environ.pop("CALLIPER_DATABASE_URL", None)
+            return Desk(open_registry(folder / "workspace"), folder / "source")
 
     return make
 
