@@ -147,10 +147,11 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scenarios", nargs="+", default=SCENARIOS, choices=SCENARIOS)
     options = parser.parse_args()
     began = time.perf_counter()
     print(f"{options.studies} studies, {options.resamples} resamples, seed {options.seed}\n")
-    for scenario in SCENARIOS:
+    for scenario in options.scenarios:
         found = {n: coverage(scenario, n, options.studies, options.resamples, options.seed) for n in SIZES}
         print(f"| {scenario} | " + " | ".join(f"n = {n:,}" for n in SIZES) + " |")
         print("|---|" + "---:|" * len(SIZES))

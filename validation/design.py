@@ -1,7 +1,8 @@
 """How many subjects: sample size and power by formula where there is one, else by simulation.
 
-Sources: Lu MJ et al. Int J Biostat 2016;12 (limits of agreement); Shieh G. Stat Methods Med Res 2020;29 (exact test of
-agreement, precision and assurance); Lin LI. Biometrics 1992;48:599-604 (concordance).
+Sources: Lu MJ et al. Int J Biostat 2016;12(2) (limits of agreement); Shieh G. Stat Biopharm Res 2020;12:352-359 (exact
+test of agreement); Jan SL, Shieh G. Comput Biol Med 2018;100:247-252 (expected width and assurance); Lin LI. Biometrics
+1992;48:599-604 (concordance).
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def agreement_test_sample_size(
 
 
 def expected_half_width(n: int, *, sd: float = 1.0, coverage: float = 0.95, level: float = 0.95) -> float:
-    """Expected half width of the simultaneous interval for both limits of agreement: g E[s] (Shieh)."""
+    """Expected half width of the simultaneous interval for both limits of agreement: g E[s] (Jan and Shieh)."""
     _positive(sd=sd)
     df = n - 1
     mean_sd = sd * math.sqrt(2 / df) * math.exp(special.gammaln(n / 2) - special.gammaln(df / 2))
@@ -146,7 +147,7 @@ def half_width_sample_size(*, width: float, sd: float = 1.0, coverage: float = 0
 
 
 def assurance(n: int, *, width: float, sd: float = 1.0, coverage: float = 0.95, level: float = 0.95) -> float:
-    """Probability that the half width of the simultaneous interval for both limits is at most `width` (Shieh)."""
+    """Probability that the half width of the simultaneous interval for both limits is at most `width` (Jan, Shieh)."""
     _positive(width=width, sd=sd)
     g = equal_tailed_factor(n, coverage, level)
     return float(special.chdtr(n - 1, (n - 1) * (width / (g * sd)) ** 2))

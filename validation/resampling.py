@@ -202,21 +202,55 @@ def bootstrap_clustered_quantile(
     At the middle of a step the two neighbours are averaged, so that equal weights give the ordinary median.
     """
     order = np.argsort(values, kind="stable")
-    ordered, owners = values[order], clusters[order]
-    subjects = int(clusters.max()) + 1
-    draws = np.empty(resamples)
-    start = 0
-    for block in weights(rng, subjects, resamples):
-        for piece in np.array_split(block, max(1, len(block) * len(values) // BLOCK)):
-            draws[start : start + len(piece)] = weighted_quantile(ordered, piece[:, owners], share)
-            start += len(piece)
-    left_out = np.empty(subjects)
-    step = max(1, BLOCK // len(values))
-    for begin in range(0, subjects, step):
-        which = np.arange(begin, min(begin + step, subjects))
-        left_out[which] = weighted_quantile(ordered, (owners[None, :] != which[:, None]).astype(float), share)
-    point = float(weighted_quantile(ordered, np.ones((1, len(values))), share)[0])
-    return Distribution(point, draws, (left_out,))
+    quantile = ClusteredQuantile(values[order], clusters[order], share)
+    subjects = quantile.subjects
+    draws = np.concatenate([quantile(block) for block in weights(rng, subjects, resamples)])
+    step = max(1, BLOCK // subjects)
+    left_out = []
+    for start in range(0, subjects, step):
+        block = np.ones((min(step, subjects - start), subjects))
+        block[np.arange(len(block)), start + np.arange(len(block))] = 0
+        left_out.append(quantile(block))
+    point = float(quantile(np.ones((1, subjects)))[0])
+    return Distribution(point, draws, (np.concatenate(left_out),))
+
+
+class ClusteredQuantile:
+    """Quantiles of sorted values (n,) under rows of weights of their owners (rows, subjects).
+
+    The running weight is first found at every √n-th value, by one matrix product, and then within the one stretch
+    that holds the quantile.
+    """
+
+    def __init__(self, ordered: Floats, owners: NDArray[np.intp], share: float) -> None:
+        self.ordered, self.owners, self.share = ordered, owners, share
+        self.subjects = int(owners.max()) + 1
+        self.stretch = math.isqrt(len(ordered) - 1) + 1
+        parts = -(-len(ordered) // self.stretch)
+        self.members = np.zeros((self.subjects, parts))
+        np.add.at(self.members, (owners, np.arange(len(ordered)) // self.stretch), 1)
+
+    def __call__(self, weight: Floats) -> Floats:
+        running = np.cumsum(weight @ self.members, axis=1)
+        target = self.share * running[:, -1]
+        # A hair of tolerance: sums of whole weights times `share` must count as equal when they are.
+        hair = 1e-9 * running[:, -1]
+        rows = np.arange(len(weight))
+        part = np.argmax(running >= (target - hair)[:, None], axis=1)
+        before = np.where(part > 0, running[rows, part - 1], 0.0)
+        place = part[:, None] * self.stretch + np.arange(self.stretch)
+        real = place < len(self.ordered)
+        place = np.minimum(place, len(self.ordered) - 1)
+        within = np.where(real, weight[rows[:, None], self.owners[place]], 0.0)
+        inside = before[:, None] + np.cumsum(within, axis=1)
+        low = place[rows, np.argmax(inside >= (target - hair)[:, None], axis=1)]
+        beyond = inside > (target + hair)[:, None]
+        high = place[rows, np.argmax(beyond, axis=1)]
+        out = (self.ordered[low] + self.ordered[np.maximum(high, low)]) / 2
+        # A step that ends with the stretch has its upper neighbour in a later one.
+        for row in np.flatnonzero(~beyond.any(axis=1)):
+            out[row] = weighted_quantile(self.ordered, weight[row, self.owners][None], self.share)[0]
+        return out
 
 
 def weighted_quantile(ordered: Floats, weight: Floats, share: float) -> Floats:
