@@ -536,15 +536,16 @@ def _with_new_people(people: pd.DataFrame, chunk: pd.DataFrame, good: pd.DataFra
     if len(people):  # what the new rows do not say is still known
         facts = ["birth_date", "enrolled_on", "age"]
         new[facts] = new[facts].fillna(people[facts].reindex(new.index))
-    refused = chunk[~chunk["subject_id"].isin(new.index) & ~chunk["subject_id"].isin(people.index)]
-    refused = refused[refused["subject_id"].notna()].drop_duplicates("subject_id")
+    # Not `isin`, which takes seconds for texts.
+    unknown = (new.index.get_indexer(chunk["subject_id"]) < 0) & (people.index.get_indexer(chunk["subject_id"]) < 0)
+    refused = chunk[unknown & chunk["subject_id"].notna()].drop_duplicates("subject_id")
     bad = people.reindex(pd.Index(refused["subject_id"], name="subject_id"))
     bad["registered"] = False
     bad["problem"] = [
         f"subject '{row.subject_id}' was itself refused ({names[row.source]} row {row.row:,})"
         for row in refused.itertuples()
     ]
-    kept = people[~people.index.isin(new.index)]
+    kept = people[new.index.get_indexer(people.index) < 0]
     return pd.concat([part for part in (kept, new, bad) if len(part)] or [people])
 
 

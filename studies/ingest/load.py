@@ -107,10 +107,11 @@ class Loader:
                 .where(Subject.study_id == self.study.id)
             )
         }  # fmt: skip
+        registered = Codes((code, row.id) for code, row in present.items())
         count = self._count("subjects")
         for chunk in chunks:
             sites = self._codes(Site, chunk["site"])
-            known = chunk["subject_id"].isin(list(present)).to_numpy()
+            known = registered.keys(chunk["subject_id"]) >= 0
             self._add_subjects(chunk[~known], sites)
             count.new += int((~known).sum())
             for row in _records(chunk[known]):
