@@ -41,7 +41,10 @@ class Registry:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
+        """A connection that sees the registry as it was at its first query, whatever is committed meanwhile."""
         with database.storage_errors(self.engine.url), self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":  # SQLite's readers always have such a snapshot
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     @contextmanager

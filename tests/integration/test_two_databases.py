@@ -49,3 +49,14 @@ def test_the_trail_is_whole_and_cannot_be_changed(registry) -> None:
             connection.execute(statement)
     with registry.reading() as connection:
         assert len(connection.execute(select(AuditEvent.id)).all()) == 2
+
+
+def test_a_reader_sees_one_state_whatever_is_committed_meanwhile(registry) -> None:
+    create_study(registry, "trial", load_template("nhanes-1999"))
+    with registry.reading() as connection:
+        before = audit.count_events(connection)
+        lock_plan(registry, "trial")
+        assert audit.count_events(connection) == before
+        assert not current_plan(connection, find_study(connection, "trial").id).locked
+    with registry.reading() as connection:
+        assert audit.count_events(connection) == before + 1

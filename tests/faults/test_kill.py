@@ -1,0 +1,74 @@
+"""An ingest that is killed at any moment left nothing or everything, and the next one makes it whole."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def seconds(launcher, cohort, _prepared, tmp_path_factory) -> float:
+    """How long an undisturbed ingest takes, as a process."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("measured") / "workspace"
+    shutil.copytree(_prepared, folder)
+    started = time.monotonic()
+    assert launcher.start("ingest", "trial", cohort, workspace=folder).wait() == 3  # rows are refused
+    return time.monotonic() - started
+
+
+def kill_and_check(study, launcher, cohort, undisturbed, tools, moment) -> bool:
+    """Start an ingest, kill it when `moment(process)` returns, check all; whether it had been committed."""
+    empty = tools.state_of(study)
+    process = launcher.start("ingest", "trial", cohort, workspace=study.folder)
+    moment(process)
+    process.signal(signal.SIGKILL)
+    ended = process.wait()
+    assert ended in (-signal.SIGKILL, 3), process.error
+
+    left = tools.state_of(study)
+    assert left in (empty, undisturbed)
+
+    again = launcher.start("ingest", "trial", cohort, workspace=study.folder)
+    assert again.wait() == 3, again.error
+    settled = tools.state_of(study)
+    batches = 1 + (left == undisturbed)
+    assert settled.batches == batches
+    assert {**vars(settled), "batches": 1} == vars(undisturbed)
+    tools.assert_no_leftovers(study.folder)
+    assert sorted(path.name for path in study.ingests.iterdir()) == [f"trial-{i + 1}" for i in range(batches)]
+    return left == undisturbed
+
+
+@pytest.mark.parametrize("fraction", np.random.default_rng(20240312).uniform(0.15, 1.05, size=3).round(2))
+def test_killed_at_some_moment(study, launcher, cohort, undisturbed, tools, seconds, fraction: float) -> None:
+    kill_and_check(study, launcher, cohort, undisturbed, tools, lambda _: time.sleep(fraction * seconds))
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
+def test_killed_within_the_transaction(study, launcher, cohort, undisturbed, tools, delay: float) -> None:
+    def moment(_) -> None:
+        tools.wait_until(lambda: tools.writer_is_busy(study))
+        time.sleep(delay)
+
+    committed = kill_and_check(study, launcher, cohort, undisturbed, tools, moment)
+    assert not (committed and delay == 0.0)
+
+
+def test_killed_between_the_commit_and_the_report(study, launcher, cohort, undisturbed, tools) -> None:
+    """The batch is there, and the next ingest gives its report the name it waits for."""
+
+    def moment(_) -> None:
+        tools.wait_until(lambda: tools.batches(study) == 1)
+
+    assert kill_and_check(study, launcher, cohort, undisturbed, tools, moment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fraction", np.random.default_rng(7).uniform(0.05, 1.1, size=30).round(3))
+def test_killed_at_thirty_moments(study, launcher, cohort, undisturbed, tools, seconds, fraction: float) -> None:
+    kill_and_check(study, launcher, cohort, undisturbed, tools, lambda _: time.sleep(fraction * seconds))
