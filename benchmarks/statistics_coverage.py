@@ -56,18 +56,21 @@ def study(rng: np.random.Generator, scenario: str, n: int):
 @cache
 def truths(scenario: str) -> dict[str, float]:
     """True values, from one study of four million."""
-    reference, test, second, _ = study(np.random.default_rng(99), scenario, 4_000_000)
+    reference, test, second, subject = study(np.random.default_rng(99), scenario, 4_000_000)
     d, e = test - reference, second - reference
     mean, sd = 0.5, math.sqrt(2) * SD
     z = 1.959963984540054
     cov = np.cov(test, reference)
+    # With repeats the line is that of the subjects' means.
+    count = np.bincount(subject)
+    mean_d, mean_size = np.bincount(subject, d) / count, np.bincount(subject, (test + reference) / 2) / count
     return {
         "bias, t": mean,
         "upper limit, exact": mean + z * sd,
         "upper limit, MOVER": mean + z * sd,
         "upper limit, approximate": mean + z * sd,
         "97.5 % quantile, BCa": float(np.quantile(d, 0.975)),
-        "slope on mean, t": float(np.cov(d, (test + reference) / 2)[0, 1] / np.var((test + reference) / 2)),
+        "slope on mean, t": float(np.cov(mean_d, mean_size)[0, 1] / np.var(mean_size)),
         "MAE, BCa": float(np.abs(d).mean()),
         "RMSE, BCa": float(np.sqrt((d**2).mean())),
         "median absolute error, BCa": float(np.median(np.abs(d))),

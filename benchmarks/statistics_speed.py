@@ -1,6 +1,6 @@
 """The whole of `agree` beside SciPy's bootstrap doing the same list of intervals one by one, and other large jobs.
 
-    python benchmarks/statistics_speed.py [--sizes 1000 10000] [--resamples 10000] [--scipy-sample 26]
+    python benchmarks/statistics_speed.py [--sizes 1000 10000] [--resamples 10000] [--scipy-sample 60]
 
 SciPy's part is measured on a sample of the list's intervals (`scipy.stats.bootstrap`, BCa, vectorised) and scaled to
 the whole list, since the whole takes up to hours; the sample and the factor are printed. On the
@@ -187,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--resamples", type=int, default=10_000)
-    parser.add_argument("--scipy-sample", type=int, default=26)
+    parser.add_argument("--scipy-sample", type=int, default=60)
     options = parser.parse_args()
     print(
         f"Python {platform.python_version()}, numpy {np.__version__}, SciPy {scipy.__version__}, {os.cpu_count()} cores"
