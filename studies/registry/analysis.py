@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from studies.analysis import StudyAnalysis, analyze
-from studies.progress import NoProgress, Progress
+from studies.progress import Progress
 from studies.registry.catalogue import current_plan, find_study
 from studies.registry.frames import StudyFrames, study_frames
 from studies.registry.workspace import Registry
@@ -13,23 +13,21 @@ def analyze_study(
     registry: Registry, name: str, *, index: str | None = None, progress: Progress | None = None
 ) -> StudyAnalysis:
     """Read a study and analyse it. Raises UsageError for an unknown study, DataError where nothing can be paired."""
-    progress = progress or NoProgress()
     with registry.reading() as connection:
         study = find_study(connection, name)
         record = current_plan(connection, study.id)
-        with progress.stage("Loading", None):
-            frames = study_frames(connection, study.id)
-    with progress.stage("Analysing", None):
-        return analyze(
-            study={"name": study.name, "title": study.title, "notes": _provenance_notes(frames)},
-            plan=record.plan,
-            plan_status={"version": record.version, "hash": record.sha256, "locked": record.locked},
-            subjects=frames.subjects,
-            visits=frames.visits,
-            measurements=frames.measurements,
-            data_hash=frames.sha256,
-            index=index,
-        )
+        frames = study_frames(connection, study.id, progress=progress)
+    return analyze(
+        study={"name": study.name, "title": study.title, "notes": _provenance_notes(frames)},
+        plan=record.plan,
+        plan_status={"version": record.version, "hash": record.sha256, "locked": record.locked},
+        subjects=frames.subjects,
+        visits=frames.visits,
+        measurements=frames.measurements,
+        data_hash=frames.sha256,
+        index=index,
+        progress=progress,
+    )
 
 
 def _provenance_notes(frames: StudyFrames) -> list[str]:
@@ -39,4 +37,6 @@ def _provenance_notes(frames: StudyFrames) -> list[str]:
     if not synthetic:
         return []
     who = "All" if synthetic == len(frames.subjects) else f"{synthetic:,} of {len(frames.subjects):,}"
-    return [f"{who} subjects of this study are synthetic: no real person was measured, and no clinical claim rests on it."]
+    return [
+        f"{who} subjects of this study are synthetic: no real person was measured, and no clinical claim rests on it."
+    ]

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, case, func, null, select
+import pyarrow as pa
+from sqlalchemy import Connection, Select, Text, cast, func, literal, null, select
 
+from studies.progress import NoProgress, Progress, Stage
+from studies.registry.columns import column_parts
 from studies.registry.schema import Device, Prediction, Reading, Run, RunCheckpoint, Scan, Site, Subject, Visit
 
-_SUBJECT = ["subject_id", "site", "sex", "age", "enrolled_on", "ethnicity", "consent"]
-_ROWS = 100_000
+_TEXT = pa.large_string()
+_SUBJECT = pa.schema(
+    {
+        "subject_id": _TEXT, "site": _TEXT, "sex": _TEXT, "age": pa.float64(), "birth_date": pa.date32(),
+        "enrolled_on": pa.date32(), "ethnicity": _TEXT, "consent": _TEXT, "attributes": _TEXT,
+    }
+)  # fmt: skip
+_VISIT = pa.schema({"subject_id": _TEXT, "visit": _TEXT, "sequence": pa.int64()})
+_MEASUREMENT = pa.schema(
+    {
+        "measurement_id": pa.int64(), "subject_id": _TEXT, "visit": _TEXT, "measured_at": pa.timestamp("us"),
+        "measurand": _TEXT, "method": _TEXT, "device": _TEXT, "value": pa.float64(), "unit": _TEXT,
+        "replicate": pa.int64(), "flags": _TEXT,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,68 +42,76 @@ class StudyFrames:
     sha256: str
 
 
-def study_frames(connection: Connection, study_id: int, *, run_number: int | None = None) -> StudyFrames:
+def study_frames(
+    connection: Connection, study_id: int, *, run_number: int | None = None, progress: Progress | None = None
+) -> StudyFrames:
     """Read a study. Predictions are those of `run_number`, by default of the newest finished run."""
-    subjects = _subjects(connection, study_id)
-    measurements = pd.concat(
-        [part for part in (_readings(connection, study_id), _predictions(connection, study_id, run_number)) if len(part)]
-        or [_readings(connection, study_id)],
-        ignore_index=True,
+    readings, predictions = _readings(study_id), _predictions(connection, study_id, run_number)
+    total = sum(
+        connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+        for query in (readings, predictions)
+        if query is not None
     )
-    visits = _visits(connection, study_id, measurements)
-    return StudyFrames(subjects, visits, measurements, _content_hash(subjects, measurements))
+    with (progress or NoProgress()).stage("Loading", total) as stage:
+        measurements = _measurements(connection, readings, "reading", stage)
+        if predictions is not None:
+            predicted = _measurements(connection, predictions, "prediction", stage)
+            measurements = pd.concat([measurements, predicted], ignore_index=True)
+        subjects = _subjects(connection, study_id)
+        visits = _visits(connection, study_id, measurements)
+        return StudyFrames(subjects, visits, measurements, _content_hash(subjects, measurements))
 
 
 def _subjects(connection: Connection, study_id: int) -> pd.DataFrame:
-    rows = connection.execute(
+    query = (
         select(
-            Subject.code, Site.code, Subject.sex, Subject.age, Subject.birth_date, Subject.enrolled_on,
-            Subject.ethnicity, Subject.consent, Subject.attributes,
+            Subject.code, Site.code.label("site"), Subject.sex, Subject.age, Subject.birth_date, Subject.enrolled_on,
+            Subject.ethnicity, Subject.consent, cast(Subject.attributes, Text),
         )
         .outerjoin(Site, Subject.site_id == Site.id)
         .where(Subject.study_id == study_id)
-        .order_by(Subject.code)
-    ).all()  # fmt: skip
-    columns = ["subject_id", "site", "sex", "age", "birth_date", "enrolled_on", "ethnicity", "consent", "attributes"]
-    frame = pd.DataFrame(rows, columns=columns)
+    )  # fmt: skip
+    rows = pa.concat_tables(column_parts(connection, query, _SUBJECT)).sort_by("subject_id")
+    frame = rows.drop_columns(["attributes"]).to_pandas(date_as_object=False)
+    for name in ("birth_date", "enrolled_on"):
+        frame[name] = frame[name].astype("datetime64[us]")
     frame["age"] = _age(frame)
-    frame["enrolled_on"] = pd.to_datetime(frame["enrolled_on"]).astype("datetime64[us]")
-    kept = pd.DataFrame(frame.pop("attributes").tolist(), index=frame.index)
+    # People of one study have few different attributes, so that each is decoded once.
+    attributes = rows["attributes"].combine_chunks().dictionary_encode()
+    kept = pd.DataFrame([json.loads(text) for text in attributes.dictionary.to_pylist()])
     kept = kept.drop(columns=[name for name in kept.columns if name in frame.columns])
-    text = {name: "str" for name in ("subject_id", "site", "sex", "ethnicity", "consent")}
-    return pd.concat([frame.astype(text)[_SUBJECT], kept[sorted(kept.columns)]], axis=1)
+    kept = kept.take(attributes.indices.to_numpy()).set_axis(frame.index)
+    return pd.concat([frame.drop(columns="birth_date"), kept[sorted(kept.columns)]], axis=1)
 
 
 def _age(frame: pd.DataFrame) -> pd.Series:
     """Age in years at enrolment: as given, else from the dates."""
-    born, enrolled = (pd.to_datetime(frame[name]) for name in ("birth_date", "enrolled_on"))
-    by_dates = (enrolled - born).dt.total_seconds() / (365.25 * 86400)
-    return frame["age"].astype("float64").fillna(by_dates.astype("float64"))
+    by_dates = (frame["enrolled_on"] - frame["birth_date"]).dt.total_seconds() / (365.25 * 86400)
+    return frame["age"].fillna(by_dates)
 
 
-def _readings(connection: Connection, study_id: int) -> pd.DataFrame:
-    query = (
+def _readings(study_id: int) -> Select[Any]:
+    return (
         select(
-            Reading.id, Subject.code, Visit.label, Reading.measured_at, Reading.measurand, Reading.method, Device.code,
-            Reading.value, Reading.unit, Reading.replicate, Reading.flags,
+            Reading.id, Subject.code, Visit.label, Reading.measured_at, Reading.measurand, Reading.method,
+            Device.code.label("device"), Reading.value, Reading.unit, Reading.replicate, Reading.flags,
         )
         .join_from(Reading, Visit, Reading.visit_id == Visit.id)
         .join(Subject, Visit.subject_id == Subject.id)
         .join(Device, Reading.device_id == Device.id)
         .where(Subject.study_id == study_id)
     )  # fmt: skip
-    return _measurements(connection, query, "reading")
 
 
-def _predictions(connection: Connection, study_id: int, run_number: int | None) -> pd.DataFrame:
+def _predictions(connection: Connection, study_id: int, run_number: int | None) -> Select[Any] | None:
     finished = select(func.max(Run.number)).where(Run.study_id == study_id, Run.finished_at.is_not(None))
     number = run_number if run_number is not None else connection.execute(finished).scalar_one()
     if number is None:
-        return pd.DataFrame()
-    query = (
+        return None
+    return (
         select(
             Prediction.id, Subject.code, Visit.label, Scan.captured_at, Prediction.measurand,
-            case((Prediction.id.is_not(None), "scan")), Device.code, Prediction.value, Prediction.unit,
+            literal("scan"), Device.code.label("device"), Prediction.value, Prediction.unit,
             func.row_number().over(partition_by=(Scan.visit_id, Prediction.measurand), order_by=Scan.code), null(),
         )
         .join_from(Prediction, Run, Prediction.run_id == Run.id)
@@ -96,37 +121,26 @@ def _predictions(connection: Connection, study_id: int, run_number: int | None) 
         .join(Device, Scan.device_id == Device.id)
         .where(Run.study_id == study_id, Run.number == number, Prediction.value.is_not(None))
     )  # fmt: skip
-    return _measurements(connection, query, "prediction")
 
 
-def _measurements(connection: Connection, query: Any, kind: str) -> pd.DataFrame:
-    columns = [
-        "measurement_id", "subject_id", "visit", "measured_at", "measurand", "method", "device", "value", "unit",
-        "replicate", "flags",
-    ]  # fmt: skip
-    text = {name: "str" for name in ("subject_id", "visit", "measurand", "method", "device", "unit", "flags")}
-    types = {**text, "measurement_id": "int64", "value": "float64", "replicate": "int64"}
+def _measurements(connection: Connection, query: Select[Any], kind: str, stage: Stage) -> pd.DataFrame:
     parts = []
-    for rows in connection.execution_options(yield_per=_ROWS).execute(query).partitions(_ROWS):
-        part = pd.DataFrame(rows, columns=columns)
-        part["measured_at"] = pd.to_datetime(part["measured_at"]).astype("datetime64[us]")
-        parts.append(part.astype(types))
-    if not parts:
-        frame = pd.DataFrame(columns=columns).astype({**types, "measured_at": "datetime64[us]"})
-    else:
-        frame = pd.concat(parts, ignore_index=True)
-    return frame.assign(kind=kind)
+    for part in column_parts(connection, query, _MEASUREMENT):
+        parts.append(part)
+        stage.advance(part.num_rows)
+    return pa.concat_tables(parts).to_pandas().assign(kind=kind)
 
 
 def _visits(connection: Connection, study_id: int, measurements: pd.DataFrame) -> pd.DataFrame:
-    rows = connection.execute(
+    query = (
         select(Subject.code, Visit.label, Visit.sequence)
         .join_from(Visit, Subject, Visit.subject_id == Subject.id)
         .where(Subject.study_id == study_id)
-        .order_by(Subject.code, Visit.label)
-    ).all()
-    frame = pd.DataFrame(rows, columns=["subject_id", "visit", "sequence"])
-    frame = frame.astype({"subject_id": "str", "visit": "str", "sequence": "Int64"})
+    )
+    rows = pa.concat_tables(column_parts(connection, query, _VISIT))
+    rows = rows.sort_by([("subject_id", "ascending"), ("visit", "ascending")])
+    frame = rows.drop_columns(["sequence"]).to_pandas()
+    frame["sequence"] = rows["sequence"].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
     dates = measurements.groupby(["subject_id", "visit"], as_index=False)["measured_at"].min()
     frame = frame.merge(dates.rename(columns={"measured_at": "date"}), how="left", on=["subject_id", "visit"])
     frame["date"] = frame["date"].astype("datetime64[us]").dt.normalize()
