@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
 BUG = 1
+INTERRUPTED = 130
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
@@ -16,8 +19,12 @@ def main() -> None:
 
     try:
         app(args=arguments, prog_name="calliper")
+    except SystemExit as ended:
+        if ended.code != INTERRUPTED:  # as Typer, too, ends after Ctrl-C, without a word
+            raise
+        _end("Interrupted. Nothing was half written.", INTERRUPTED, debug)
     except KeyboardInterrupt:
-        _end("Interrupted. Nothing was half written.", 130, debug)
+        _end("Interrupted. Nothing was half written.", INTERRUPTED, debug)
     except BrokenPipeError:
         # The reader of our output has gone; writing to it again at exit would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -33,7 +40,7 @@ def _message(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if type(error).__module__.startswith("validation."):
         return str(error), DataError.exit_code
-    if isinstance(error, OSError) and error.errno in (28, 122):
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return (
             "The disk is full. Nothing was half written; free some space and try again.",
             StorageError.exit_code,
@@ -49,7 +56,7 @@ def _end(message: str, code: int, debug: bool) -> None:
         import traceback
 
         traceback.print_exc()
-    label = "" if code == 130 else "Error: "
+    label = "" if code == INTERRUPTED else "Error: "
     print(f"{label}{message}", file=sys.stderr)
     sys.exit(code)
 

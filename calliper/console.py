@@ -28,7 +28,10 @@ def print_table(rows: Sequence[dict[str, Any]], columns: dict[str, str] | None =
     columns = columns or {key: key.replace("_", " ") for key in rows[0]}
     cells = [[_cell(row.get(key)) for key in columns] for row in rows]
     numeric = [
-        all(isinstance(row.get(key), int | float) and not isinstance(row.get(key), bool) or row.get(key) is None for row in rows)
+        all(
+            (isinstance(row.get(key), int | float) and not isinstance(row.get(key), bool)) or row.get(key) is None
+            for row in rows
+        )
         for key in columns
     ]
     widths = [max(len(heading), *(len(line[i]) for line in cells)) for i, heading in enumerate(columns.values())]
@@ -69,7 +72,13 @@ class TerminalProgress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        columns = [SpinnerColumn(), TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+        columns = [
+            SpinnerColumn(),
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        ]
         with Progress(*columns, console=Console(stderr=True)) as bars:
             yield _Bar(bars, bars.add_task(title, total=total))
 

@@ -20,7 +20,8 @@ def read_numbers(
 ) -> pd.DataFrame:
     """The columns `numbers` (float64, NaN where empty) and `labels` (str) of a table of any supported format.
 
-    `missing` are texts that stand for an empty cell. Raises DataError (or Faults) for a column that is not there and for every cell that is no finite number.
+    `missing` are texts that stand for an empty cell. Raises DataError (or Faults) for a column that is not there and
+    for every cell that is no finite number.
     """
     tables = open_sources([path], options=ReaderOptions(sheet=sheet))
     if len(tables) > 1:
@@ -48,7 +49,9 @@ def read_numbers(
             for row, value in chunk[name][bad].items():
                 reason = explain_number(value, table.decimal)
                 faults.append(
-                    DataError(f"'{value}' {reason}.", where=table.where(int(row), name), remedy="Correct or empty the cell.")
+                    DataError(
+                        f"'{value}' {reason}.", where=table.where(int(row), name), remedy="Correct or empty the cell."
+                    )
                 )
         parts.append(part)
     faults += [

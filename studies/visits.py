@@ -25,8 +25,10 @@ def visit_sequence(label: str, order: Sequence[str] = ()) -> int | None:
     if folded in _FIRST:
         return _FIRST[folded]
     if match := _TIMED.fullmatch(folded):
-        unit = (match["unit"] or match["unit2"]).rstrip("s") if len(match["unit"] or match["unit2"]) > 1 else (
-            match["unit"] or match["unit2"]
+        unit = (
+            (match["unit"] or match["unit2"]).rstrip("s")
+            if len(match["unit"] or match["unit2"]) > 1
+            else (match["unit"] or match["unit2"])
         )
         if unit in _DAYS:
             return _DAYS[unit] * int(match["number"] or match["number2"])

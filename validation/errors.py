@@ -1,4 +1,3 @@
-# ruff: noqa: N818  (the names say what is wrong, and the base class ends in Error)
 """Errors and warnings of the statistics, each of which names its reason in words.
 
 Functions of one question (`bland_altman`, `deming`, ...) raise them; functions that answer many questions at once

@@ -59,7 +59,14 @@ def agree(
         frame = read_numbers(table, numbers=[reference, *test], labels=labels, sheet=sheet, missing=missing or ["NA"])
     with progress.stage("Comparing", None):
         report = compare(
-            frame, reference=reference, tests=test, by=by or [], subject=subject, scale=scale, repeated=repeated, **settings
+            frame,
+            reference=reference,
+            tests=test,
+            by=by or [],
+            subject=subject,
+            scale=scale,
+            repeated=repeated,
+            **settings,
         )
     print(report)
     if json_file is not None:

@@ -60,13 +60,12 @@ def report(
     if not wanted or not set(wanted) <= {"html", "pdf", "json"}:
         raise UsageError(f"--format {formats} is not known.", remedy="Give a list of html, pdf and json.")
     analysis = run_analysis(study, workspace, index)
-    with open_registry(workspace) as registry:
-        with TerminalProgress().stage("Report", len(wanted)) as stage:
-            if out is None:
-                files = register_report(registry, study, analysis, formats=wanted)
-            else:
-                files = write_report(analysis, out, formats=wanted)
-            stage.advance(len(wanted))
+    with open_registry(workspace) as registry, TerminalProgress().stage("Report", len(wanted)) as stage:
+        if out is None:
+            files = register_report(registry, study, analysis, formats=wanted)
+        else:
+            files = write_report(analysis, out, formats=wanted)
+        stage.advance(len(wanted))
     print_headline(analysis.results)
     print()
     for kind, path in files.items():
@@ -93,21 +92,22 @@ def print_headline(results: dict[str, Any]) -> None:
     measurand = results["measurand"]
     plan = results["plan"]
     state = "locked" if plan["locked"] else "not locked"
-    print(f"{results['study']['title']}\n{measurand['label'].capitalize()} ({measurand['unit']}) against {results['reference']}, "
-          f"{results['n']:,} pairs; plan version {plan['version']}, {state}\n")  # fmt: skip
+    what = f"{measurand['label'].capitalize()} ({measurand['unit']}) against {results['reference']}"
+    print(results["study"]["title"])
+    print(f"{what}, {results['n']:,} pairs; plan version {plan['version']}, {state}\n")
     rows = []
     for name, test in results["tests"].items():
         role = "index" if name == results["index"] else "comparator"
         if not test.get("n"):
             rows.append({"method": name, "role": role, "n": test.get("n")})
             continue
-        limits = test["limits"]
+        lower, upper = (_number(test["limits"][side]["estimate"]) for side in ("lower", "upper"))
         rows.append(
             {
                 "method": name, "role": role, "n": test["n"], "MAE (95% CI)": _interval(test["mae"]),
                 "RMSE": _number(test["rmse"]["estimate"]), "bias (95% CI)": _interval(test["bias"]),
                 "SD": _number(test["sd"]),
-                "limits of agreement": f"{_number(limits['lower']['estimate'])} to {_number(limits['upper']['estimate'])}",
+                "limits of agreement": f"{lower} to {upper}",
                 "CCC": _number(test["ccc"]["estimate"], 3),
             }
         )  # fmt: skip
@@ -115,7 +115,9 @@ def print_headline(results: dict[str, Any]) -> None:
     print_table(rows, {key: key for key in keys})
     if results["criteria"]:
         print()
-        print_table([{key: criterion.get(key) for key in ("name", "rule", "verdict")} for criterion in results["criteria"]])
+        print_table(
+            [{key: criterion.get(key) for key in ("name", "rule", "verdict")} for criterion in results["criteria"]]
+        )
     for note in results["notes"]:
         print(f"\nNote: {note}")
 

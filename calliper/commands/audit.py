@@ -44,8 +44,10 @@ def show(
         print_json(events)
         return
     rows = [
-        {"at": event["at"][:19], "actor": event["actor"], "action": event["action"], "what": f"{event['entity']} {event['entity_key']}",
-         "detail": _short(event["detail"])}
+        {
+            "at": event["at"][:19], "actor": event["actor"], "action": event["action"],
+            "what": f"{event['entity']} {event['entity_key']}", "detail": _short(event["detail"]),
+        }
         for event in events
     ]  # fmt: skip
     print_table(rows)

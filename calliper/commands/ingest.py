@@ -57,7 +57,10 @@ def print_summary(report: dict[str, Any], folder: Path) -> None:
     )  # fmt: skip
     print(f"{title} with mapping {report['mapping']['name']}, {report['seconds']:.1f} s\n")
     keys = ("read", "new", "changed", "unchanged", "rejected", "flagged")
-    rows = [{"table": name, **{key: report["tables"][name][key] for key in keys}} for name in ("subjects", "scans", "readings")]
+    rows = [
+        {"table": name, **{key: report["tables"][name][key] for key in keys}}
+        for name in ("subjects", "scans", "readings")
+    ]
     print_table([row for row in rows if row["read"] or row["table"] != "scans"])
     for title, part in (("Refused", "quarantine"), ("Taken in, but flagged", "flagged")):
         section = report[part]

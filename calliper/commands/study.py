@@ -87,7 +87,9 @@ def lock(name: StudyName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     with open_registry(workspace) as registry:
         registry.on_wait = waiting
         plan = lock_plan(registry, name)
-    print(f"Plan version {plan.version} of '{name}' is locked since {plan.locked_at:%Y-%m-%d %H:%M} UTC by {plan.locked_by}.")
+    print(
+        f"Plan version {plan.version} of '{name}' is locked, {plan.locked_at:%Y-%m-%d %H:%M} UTC, by {plan.locked_by}."
+    )
     print(f"SHA-256 {plan.sha256}")
 
 

@@ -46,8 +46,8 @@ from studies.quality.rules import Row, Rule, rules_of
 from studies.quality.validate import Suite
 from studies.readers import ReaderOptions, SourceTable, explain_number, file_sha256, open_sources, redcap_tables
 from studies.registry import audit
-from studies.registry.claims import claim
 from studies.registry.catalogue import StudyRecord, find_study
+from studies.registry.claims import claim
 from studies.registry.schema import IngestBatch, QuarantinedRow, Reading, Subject, Visit
 from studies.registry.workspace import Registry
 from studies.version import VERSION
@@ -287,7 +287,10 @@ class _Work:
     def load(self, *, started: datetime, clock: float, dry_run: bool) -> IngestResult:
         """Load what was accepted, file what was not, and report both."""
         rejected = list(self._rejected_rows())
-        with self.progress.stage("Writing", sum(stage.rows for stage in self.accepted.values())) as stage, ExitStack() as held:
+        with (
+            self.progress.stage("Writing", sum(stage.rows for stage in self.accepted.values())) as stage,
+            ExitStack() as held,
+        ):
             try:
                 with self.registry.writing() as connection:
                     batch, number = self._open_batch(connection, started)
@@ -461,7 +464,9 @@ class _Work:
     def _notes(self, not_shown: int, changes: int) -> list[str]:
         notes = [*self.binding.notes, *(note for table in self.tables for note in table.notes)]
         if not_shown:
-            notes.append(f"Of each rule the first faults are shown; the CSV files hold the other {not_shown:,} as well.")
+            notes.append(
+                f"Of each rule the first faults are shown; the CSV files hold the other {not_shown:,} as well."
+            )
         if changes > CHANGES_SHOWN:
             notes.append(f"{changes:,} values changed; the first {CHANGES_SHOWN} are shown, the audit trail holds all.")
         return notes
@@ -510,7 +515,7 @@ class _Work:
         return listed
 
 
-class _RollBack(Exception):  # noqa: N818 - nothing is wrong
+class _RollBack(Exception):
     """Ends a dry run, whose report lies in `folder`."""
 
     def __init__(self, folder: Path):

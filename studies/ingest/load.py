@@ -163,7 +163,13 @@ class Loader:
     def _note(self, table: str, subject: str, what: str, old: Any, new: Any, place: str = "") -> None:
         old, new = (value if isinstance(value, int | float | str | None) else str(value) for value in (old, new))
         self.changes.append(Change(table, subject, f"{place} {what}".strip(), old, new))
-        detail = {"field": what, "old": old, "new": new, "batch": self.batch_id, "reason": "corrected by a later ingest"}
+        detail = {
+            "field": what,
+            "old": old,
+            "new": new,
+            "batch": self.batch_id,
+            "reason": "corrected by a later ingest",
+        }
         key = f"{subject}/{place}" if place else subject
         self.events.append(audit.Event("change", table.removesuffix("s"), key, detail, self.study.name))
 
@@ -171,9 +177,7 @@ class Loader:
 
     def _codes(self, table: type[Site] | type[Device], codes: pd.Series) -> dict[str, int]:
         """The keys of site or device codes, registering those that are new."""
-        known = dict(
-            self.connection.execute(select(table.code, table.id).where(table.study_id == self.study.id)).all()
-        )
+        known = dict(self.connection.execute(select(table.code, table.id).where(table.study_id == self.study.id)).all())
         missing = sorted(set(codes.dropna().unique()) - set(known))
         if missing:
             self.connection.execute(insert(table), [{"study_id": self.study.id, "code": code} for code in missing])
@@ -337,8 +341,13 @@ class Loader:
                 scan_id = self.connection.execute(
                     insert(Scan)
                     .values(
-                        visit_id=key, code=row["scan_id"], captured_at=row["captured_at"],
-                        device_id=devices[row["device"]], attributes=given, flags=row["flags"], **source,
+                        visit_id=key,
+                        code=row["scan_id"],
+                        captured_at=row["captured_at"],
+                        device_id=devices[row["device"]],
+                        attributes=given,
+                        flags=row["flags"],
+                        **source,
                     )
                     .returning(Scan.id)
                 ).scalar_one()
@@ -408,7 +417,9 @@ def _records(chunk: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
             columns[name] = [None if pd.isna(value) else value.to_pydatetime() for value in values]
         else:
-            columns[name] = [None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)]
+            columns[name] = [
+                None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)
+            ]
     return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
 

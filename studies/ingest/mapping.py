@@ -307,7 +307,7 @@ def _message(fault: Any, lines: dict[str, int], name: str, document: dict[str, A
         text = f"`{fault['loc'][-1]}` is missing"
     elif "input" in fault and not isinstance(fault["input"], dict | list):
         text = f"{text[0].lower()}{text[1:]}, not {fault['input']!r}"
-    end = '' if text.endswith(('?', '.')) else '.'
+    end = "" if text.endswith(("?", ".")) else "."
     return f"{name}, line {line}{f', {path}' if path else ''}: {text}{end}"
 
 

@@ -19,7 +19,9 @@ def subjects(chunk: pd.DataFrame) -> pd.DataFrame:
     """Adds `row_key`, `known_age` (years: given, or from the dates) and `age_discrepancy` (given minus the dates')."""
     chunk = chunk.copy()
     by_dates = (chunk["enrolled_on"] - chunk["birth_date"]).dt.total_seconds() / (365.25 * 86400)
-    chunk["known_age"] = chunk["age"].fillna(by_dates).where(chunk["birth_date"].isna() | chunk["age"].notna(), by_dates)
+    chunk["known_age"] = (
+        chunk["age"].fillna(by_dates).where(chunk["birth_date"].isna() | chunk["age"].notna(), by_dates)
+    )
     chunk.loc[chunk["birth_date"].notna() & chunk["known_age"].isna(), "known_age"] = 0.0
     # Whole years of age lie on average half a year below the exact age.
     chunk["age_discrepancy"] = chunk["age"] + 0.5 - by_dates

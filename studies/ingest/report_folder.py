@@ -28,7 +28,7 @@ _PHOTOS = "photos.json"
 def bring_photos(
     folder: Path, staged: PhotoStore, store: PhotoStore, new: set[StoredPhoto], old: set[StoredPhoto]
 ) -> None:
-    """Move the `new` photos of an ingest into the store; they, and the `old` ones that they replace, are noted first."""
+    """Move the `new` photos of an ingest into the store; they and the `old` ones that they replace are noted first."""
     wanted = [photo for photo in sorted(new) if not store.path(*photo).exists()]
     if not wanted and not old:
         return

@@ -104,8 +104,15 @@ def _short(table: str, column: str, limit: int, least: int = 1) -> Rule:
 
 
 def _fact_is_empty(
-    name: str, table: str, severity: Severity, description: str, column: str, fact: str, remedy: str,
-    *, unless: tuple[str, ...] = (),
+    name: str,
+    table: str,
+    severity: Severity,
+    description: str,
+    column: str,
+    fact: str,
+    remedy: str,
+    *,
+    unless: tuple[str, ...] = (),
 ) -> Rule:
     return Rule(
         name, table, severity, description, column,
@@ -118,7 +125,7 @@ def _not_in_future(table: str, column: str) -> Rule:
         f"{column}_not_in_future", table, "reject", f"{column} is not after the day of ingest", column,
         "ExpectColumnPairValuesAToBeGreaterThanB",
         {"column_A": "latest_date", "column_B": column, "or_equal": True, "ignore_row_if": "either_value_is_missing"},
-        lambda row: f"{_day(row[column])} lies in the future", "Correct the date; look at the century and at day and month.",
+        lambda row: f"{_day(row[column])} lies in the future", "Correct the date; look at century, day and month.",
     )  # fmt: skip
 
 
@@ -216,13 +223,13 @@ def _reading_rules() -> list[Rule]:
             "value_not_too_low", "readings", "reject", "the value is not below what a living person can have", "value",
             "ExpectColumnPairValuesAToBeGreaterThanB",
             {"column_A": "value", "column_B": "least", "or_equal": True, "ignore_row_if": "either_value_is_missing"},
-            lambda row: _range_reason(row, "below"), lambda row: _range_hint(row),
+            lambda row: _range_reason(row, "below"), _range_hint,
         ),
         Rule(
             "value_not_too_high", "readings", "reject", "the value is not above what a living person can have", "value",
             "ExpectColumnPairValuesAToBeGreaterThanB",
             {"column_A": "most", "column_B": "value", "or_equal": True, "ignore_row_if": "either_value_is_missing"},
-            lambda row: _range_reason(row, "above"), lambda row: _range_hint(row),
+            lambda row: _range_reason(row, "above"), _range_hint,
         ),
         _fact_is_empty(
             "values_fit_together", "readings", "reject", "mass, stature, BMI and waist of a person fit together",
@@ -296,7 +303,8 @@ def _range_reason(row: Row, side: str) -> str:
     measurand = MEASURANDS[row["measurand"]]
     limit = measurand.plausible[0 if side == "below" else 1]
     extreme = "least" if side == "below" else "greatest"
-    return f"{row['value']:g} {measurand.unit} is {side} {limit:g} {measurand.unit}, the {extreme} plausible {measurand.label}"
+    unit = measurand.unit
+    return f"{row['value']:g} {unit} is {side} {limit:g} {unit}, the {extreme} plausible {measurand.label}"
 
 
 def _range_hint(row: Row) -> str:
@@ -310,7 +318,8 @@ def _range_hint(row: Row) -> str:
         if factor != 1.0 and unit.isalpha() and low <= row["value"] * factor <= high
     }
     if fitting:
-        return f"In the unit {min(fitting, key=fitting.__getitem__)} it would be plausible: correct the unit, or the value."
+        likely = min(fitting, key=fitting.__getitem__)
+        return f"In the unit {likely} it would be plausible: correct the unit, or the value."
     return "Correct the value."
 
 

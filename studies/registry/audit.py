@@ -24,7 +24,7 @@ GENESIS = "0" * 64
 
 @dataclass(frozen=True)
 class Event:
-    """What happened: `action` on an `entity` (its table and key), with old and new values and the reason in `detail`."""
+    """What happened: `action` on an `entity` (table and key), with old and new values and the reason in `detail`."""
 
     action: str
     entity: str
@@ -76,7 +76,7 @@ def append(connection: Connection, events: Iterable[Event], *, actor: str | None
                 "detail": detail,
                 "previous_hash": previous,
                 "hash": link,
-            }  # fmt: skip
+            }
         )
         previous = link
     if rows:

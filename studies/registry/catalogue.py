@@ -16,6 +16,7 @@ from studies.registry.schema import AnalysisPlan, IngestBatch, QuarantinedRow, R
 from studies.registry.workspace import Registry
 from studies.suggestions import suggestion
 
+_OUTCOMES = ("new", "changed", "rejected")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -98,10 +99,12 @@ def list_studies(connection: Connection) -> list[dict[str, Any]]:
         plan = current_plan(connection, study.id)
         listed.append(
             {
-                "name": study.name, "title": study.title,
+                "name": study.name,
+                "title": study.title,
                 **{name: connection.execute(query).scalar_one() for name, query in counts.items()},
-                "plan_version": plan.version, "plan_locked": plan.locked,
-            }  # fmt: skip
+                "plan_version": plan.version,
+                "plan_locked": plan.locked,
+            }
         )
     return listed
 
@@ -190,7 +193,7 @@ def describe_study(connection: Connection, name: str) -> dict[str, Any]:
             {
                 "number": row.number, "finished": f"{row.finished_at:%Y-%m-%d %H:%M}", "actor": row.actor,
                 "mapping": row.mapping_name, "status": row.status,
-                **{f"{key} readings": row.counts.get("readings", {}).get(key) for key in ("new", "changed", "rejected")},
+                **{f"{key} readings": row.counts.get("readings", {}).get(key) for key in _OUTCOMES},
             }
             for row in batches
         ],

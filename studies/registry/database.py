@@ -92,6 +92,8 @@ def _remedy(error: DBAPIError, url: URL) -> str:
         return "Restore the workspace's registry.db from a backup; Calliper has not changed it."
     if "full" in reason:
         return "Free some disk space and try again; nothing was half written."
+    if "disk i/o" in reason:
+        return "Check the disk: its free space, its health, and limits on the size of files. Nothing was half written."
     if "locked" in reason:
         return "Another process is writing. Try again when it is done."
     return "Check that the workspace folder exists and that you may write to it."

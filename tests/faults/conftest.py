@@ -52,11 +52,15 @@ class Process:
 
     @property
     def out(self) -> str:
-        return (self.folder / "out").read_text(encoding="utf-8")
+        return self._said("out")
 
     @property
     def error(self) -> str:
-        return (self.folder / "err").read_text(encoding="utf-8")
+        return self._said("err")
+
+    def _said(self, where: str) -> str:
+        path = self.folder / where
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 class Launcher:

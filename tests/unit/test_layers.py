@@ -18,8 +18,8 @@ MAY_IMPORT = {
     "models": set(),
 }
 # What works on plain frames knows no database.
-WITHOUT_DATABASE = ("analysis", "cohort", "criteria", "derived", "disclosure", "frames", "pairing", "plan", "plan_model",
-                    "readers", "quality", "subgroups", "synthetic", "tables")  # fmt: skip
+WITHOUT_DATABASE = ("analysis", "cohort", "criteria", "derived", "disclosure", "frames", "pairing", "plan",
+                    "plan_model", "readers", "quality", "subgroups", "synthetic", "tables")  # fmt: skip
 
 
 def imports_of(path: Path) -> set[str]:

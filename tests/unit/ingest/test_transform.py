@@ -65,7 +65,9 @@ def test_values_are_brought_to_the_measurands_unit_and_the_reported_one_is_kept(
 
 def test_what_cannot_be_read_is_marked_and_not_guessed(tmp_path) -> None:
     rows = canonical(tmp_path, WIDE, v="ID,D,W,H,F\na,2024-03-01,heavy,170,\nb,yesterday,80,inf,\n")["readings"]
-    assert rows["bad_value"].tolist() == [True, False, False, True] or rows.loc[rows["bad_value"], "column"].tolist() == ["W", "H"]
+    assert rows["bad_value"].tolist() == [True, False, False, True] or rows.loc[
+        rows["bad_value"], "column"
+    ].tolist() == ["W", "H"]
     assert rows.loc[rows["bad_measured_at"], "subject_id"].unique().tolist() == ["b"]
 
 
@@ -85,14 +87,21 @@ PEOPLE = "ID,state,age,sex,race,ethnic,w1,smoker\n"
 
 
 def test_filters_recodes_defaults_and_attributes(tmp_path) -> None:
-    text = PEOPLE + "a,in,30,1,,x,1.50,no\nb,Screen Failure,40,2,y,,2,no\nc,in,17,2,y,,2,no\nd,in,18,9,,,007,\ne,in,50,3,z,,,\n"
+    text = (
+        PEOPLE
+        + "a,in,30,1,,x,1.50,no\nb,Screen Failure,40,2,y,,2,no\nc,in,17,2,y,,2,no\nd,in,18,9,,,007,\ne,in,50,3,z,,,\n"
+    )
     made = canonical(tmp_path, SUBJECTS, p=text)
     rows = made["subjects"].set_index("subject_id")
     assert rows.index.tolist() == ["a", "d", "e"]
     assert rows["sex"].fillna("-").tolist() == ["M", "-", "-"]
     assert rows["bad_sex"].tolist() == [False, False, True]
     assert rows["ethnicity"].tolist() == ["x", "not stated", "z"]
-    assert [json.loads(text) for text in rows["attributes"]] == [{"smoker": "no", "weight": "1.50"}, {"weight": "007"}, {}]
+    assert [json.loads(text) for text in rows["attributes"]] == [
+        {"smoker": "no", "weight": "1.50"},
+        {"weight": "007"},
+        {},
+    ]
     assert made["not selected"].values.tolist() == [["screen failure", 1], ["age is below 18", 1]]
 
 
@@ -132,7 +141,9 @@ def test_the_convention_of_dates_is_taken_from_the_whole_column(tmp_path) -> Non
     assert rows["measured_at"].dt.strftime("%Y-%m-%d").tolist() == ["2024-04-03", "2024-04-25"]
 
 
-@pytest.mark.parametrize(("unit", "value", "canonical_value"), [("in", 70, 177.8), ("mm", 1778, 177.8), ("m", 1.778, 177.8)])
+@pytest.mark.parametrize(
+    ("unit", "value", "canonical_value"), [("in", 70, 177.8), ("mm", 1778, 177.8), ("m", 1.778, 177.8)]
+)
 def test_units_are_converted_to_twelve_digits(tmp_path, unit: str, value: float, canonical_value: float) -> None:
     mapping = WIDE.replace("{column: H, measurand: stature_cm}", f"{{column: H, measurand: stature_cm, unit: {unit}}}")
     rows = normalise.readings(canonical(tmp_path, mapping, v=f"ID,D,W,H,F\na,2024-03-01,,{value},\n")["readings"])

@@ -1,7 +1,5 @@
 """What is wrong in a plan, where, and what to write instead."""
 
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import pytest

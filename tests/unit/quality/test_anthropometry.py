@@ -57,12 +57,15 @@ def test_a_stature_in_inches_is_told_in_adults_and_allowed_in_children() -> None
 
 
 def test_a_bmi_that_does_not_follow_from_mass_and_stature_is_doubted() -> None:
-    assert judge("bmi", 31, stature_cm=175, weight_kg=80)[1] == "a BMI of 31.0 is reported, but mass and stature give 26.1"
+    assert (
+        judge("bmi", 31, stature_cm=175, weight_kg=80)[1] == "a BMI of 31.0 is reported, but mass and stature give 26.1"
+    )
 
 
 @given(
     weight=st.floats(1, 400), stature=st.floats(40, 250) | st.just(float("nan")),
-    bmi=st.floats(7, 100) | st.just(float("nan")), waist=st.floats(25, 220) | st.just(float("nan")), adult=st.booleans(),
+    bmi=st.floats(7, 100) | st.just(float("nan")), waist=st.floats(25, 220) | st.just(float("nan")),
+    adult=st.booleans(),
 )  # fmt: skip
 def test_any_values_get_a_verdict_without_complaint(weight, stature, bmi, waist, adult) -> None:
     for measurand in COLUMNS:

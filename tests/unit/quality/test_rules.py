@@ -63,7 +63,7 @@ READING_CASES = [
 
 
 def ingested(folder, subjects: str, readings: str) -> dict[str, list[dict]]:
-    """"file row" -> the faults told of that row."""
+    """ "file row" -> the faults told of that row."""
     (folder / "subjects.csv").write_text(SUBJECTS + subjects, encoding="utf-8")
     (folder / "readings.csv").write_text(READINGS + readings, encoding="utf-8")
     with open_registry(folder / "workspace", create=True) as registry:
@@ -92,13 +92,17 @@ def _check(faults: dict[str, list[dict]], place: str, rule: str, column: str, re
     assert told[rule]["remedy"]
 
 
-@pytest.mark.parametrize("number", range(len(SUBJECT_CASES)), ids=[f"{case[0]}-{i}" for i, case in enumerate(SUBJECT_CASES)])
+@pytest.mark.parametrize(
+    "number", range(len(SUBJECT_CASES)), ids=[f"{case[0]}-{i}" for i, case in enumerate(SUBJECT_CASES)]
+)
 def test_subjects(faults, number: int) -> None:
     rule, _, column, reason = SUBJECT_CASES[number]
     _check(faults, f"subjects.csv {number + 4}", rule, column, reason)
 
 
-@pytest.mark.parametrize("number", range(len(READING_CASES)), ids=[f"{case[0]}-{i}" for i, case in enumerate(READING_CASES)])
+@pytest.mark.parametrize(
+    "number", range(len(READING_CASES)), ids=[f"{case[0]}-{i}" for i, case in enumerate(READING_CASES)]
+)
 def test_readings(faults, number: int) -> None:
     rule, _, column, reason = READING_CASES[number]
     _check(faults, f"readings.csv {number + 4}", rule, column, reason)
