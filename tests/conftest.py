@@ -79,7 +79,7 @@ def registry(database_engine: str, tmp_path: Path):
 
 @pytest.fixture
 def calliper(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The command as a user runs it, `calliper("ingest", ...)`, in a process of its own; its workspace is in tmp_path."""
+    """The command as a user runs it, `calliper("ingest", ...)`, in its own process, with a workspace in tmp_path."""
 
     def run(*arguments: object, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
         words = [str(argument) for argument in arguments]

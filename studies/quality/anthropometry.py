@@ -71,7 +71,7 @@ def _waist_in_inches(bmi: np.ndarray, waist: np.ndarray, stature: np.ndarray) ->
 
 
 def _mass_misfits(bmi, adult, stature, reported, waist) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where a mass seems to be in pounds by the reported BMI, kilograms marked as pounds, and in pounds by the waist."""
+    """Where a mass seems to be pounds by the reported BMI, kilograms marked as pounds, and pounds by the waist."""
     ratio = bmi / reported
     misfit = _misfit(bmi, waist, stature)
     in_pounds = np.abs(ratio / POUNDS_PER_KG - 1) < _BMI_TOLERANCE

@@ -27,7 +27,6 @@ class Gathered:
     keys: dict[str, list[np.ndarray]] = field(default_factory=dict)
     body: list[pd.DataFrame] = field(default_factory=list)
     dates: list[pd.DataFrame] = field(default_factory=list)
-    _registered: list[pd.DataFrame] = field(default_factory=list)
     _sequences: dict[str, float] = field(default_factory=dict)
 
     def add(self, table: str, chunk: pd.DataFrame) -> None:
@@ -58,15 +57,11 @@ class Gathered:
 
     def add_registered_body(self, rows: pd.DataFrame) -> None:
         """Values that the registry holds: they count only where the sources do not give that measurand themselves."""
-        given = pd.concat(self.body, ignore_index=True) if self.body else rows.iloc[:0]
-        here = pd.MultiIndex.from_frame(rows[["visit_key", "measurand"]])
-        self._registered.append(rows[~here.isin(pd.MultiIndex.from_frame(given[["visit_key", "measurand"]]))])
-
-    def settle_registered(self) -> None:
-        """Let the registered values count, once all of them are there."""
-        for rows in self._registered:
-            self.add_body(rows)
-        self._registered = []
+        if self.body:
+            given = pd.concat(self.body, ignore_index=True)
+            here = pd.MultiIndex.from_frame(rows[["visit_key", "measurand"]])
+            rows = rows[~here.isin(pd.MultiIndex.from_frame(given[["visit_key", "measurand"]]))]
+        self.add_body(rows)
 
     def sequence(self, labels: pd.Series) -> np.ndarray:
         codes, distinct = pd.factorize(labels)

@@ -95,7 +95,7 @@ class SourceTable(ABC):
         """The name that one of this table's columns has on disk."""
         return column
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most tables have nothing to close
         """Nothing is kept open; there so that callers need not know."""
 
     def _checked_chunks(self, columns: list[str], rows: int) -> Iterator[pd.DataFrame]:

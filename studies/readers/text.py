@@ -44,7 +44,7 @@ class Utf8Stream(io.RawIOBase):
     """A text file in any encoding as a stream of UTF-8 bytes without a byte order mark, in constant memory."""
 
     def __init__(self, path: Path, encoding: str):
-        self._file = open(path, "rb")
+        self._file = open(path, "rb")  # noqa: SIM115 - closed by close()
         self._pending = b""
         self._decoder = None
         if is_utf8(encoding):

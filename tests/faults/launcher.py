@@ -13,12 +13,12 @@ import resource
 import sys
 import traceback
 
-import great_expectations
+import great_expectations  # noqa: F401
 
 import calliper.app
-import calliper.commands.ingest
-import reports.ingest_report
-import studies.ingest.ingest
+import calliper.commands.ingest  # noqa: F401
+import reports.ingest_report  # noqa: F401
+import studies.ingest.ingest  # noqa: F401
 from calliper.__main__ import main
 
 

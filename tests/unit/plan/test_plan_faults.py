@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What is wrong in a plan, where, and what to write instead."""
 
 from __future__ import annotations

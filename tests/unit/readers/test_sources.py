@@ -228,4 +228,4 @@ def test_every_public_name_exists():
     assert all(getattr(readers, name) is not None for name in readers.__all__)
     assert dir(readers) == sorted(readers.__all__)
     with pytest.raises(AttributeError):
-        readers.nothing
+        readers.nothing  # noqa: B018
