@@ -36,6 +36,7 @@ from studies.ingest.quarantine import (
     examples_of,
     with_content,
 )
+from studies.ingest.registered import gather_registered, registered_people
 from studies.ingest.report_folder import PROVISIONAL, bring_photos, finish, remove_unregistered, settle_unfinished
 from studies.ingest.staging import Stage
 from studies.ingest.transform import Binding, BoundRule, Transformer, bind
@@ -48,7 +49,7 @@ from studies.readers import ReaderOptions, SourceTable, explain_number, file_sha
 from studies.registry import audit
 from studies.registry.catalogue import StudyRecord, find_study
 from studies.registry.claims import claim
-from studies.registry.schema import IngestBatch, QuarantinedRow, Reading, Subject, Visit
+from studies.registry.schema import IngestBatch, QuarantinedRow
 from studies.registry.workspace import Registry
 from studies.version import VERSION
 
@@ -232,48 +233,12 @@ class _Work:
         return bound.value_column(rule.column)
 
     def _known_people(self) -> pd.DataFrame:
-        """Subjects that are registered already, and their values and dates for the readings to be judged beside."""
+        """Subjects that are registered already; what else is known of them is gathered, to judge the rows beside."""
         with self.registry.reading() as connection:
-            rows = connection.execute(
-                select(Subject.code, Subject.birth_date, Subject.enrolled_on, Subject.age).where(
-                    Subject.study_id == self.study.id
-                )
-            ).all()
-            if rows and (self.staged["readings"].rows or self.staged["scans"].rows):
-                self._gather_registered(connection)
-        people = pd.DataFrame(rows, columns=["subject_id", "birth_date", "enrolled_on", "age"])
-        people = people.astype({"subject_id": "str", "age": "float64"})
-        for name in ("birth_date", "enrolled_on"):
-            people[name] = pd.to_datetime(people[name]).astype("datetime64[us]")
-        years = (people["enrolled_on"] - people["birth_date"]).dt.total_seconds() / (365.25 * 86400)
-        people["age"] = people["age"].fillna(years)
-        people["registered"], people["problem"] = True, pd.Series(pd.NA, index=people.index, dtype="str")
-        return people.set_index("subject_id")
-
-    def _gather_registered(self, connection: Connection) -> None:
-        from studies.quality.anthropometry import MEASURANDS
-
-        base = (
-            select(Subject.code, Visit.label, Reading.measurand, Reading.method, Reading.value)
-            .join_from(Reading, Visit, Reading.visit_id == Visit.id)
-            .join(Subject, Visit.subject_id == Subject.id)
-            .where(Subject.study_id == self.study.id, Reading.measurand.in_(MEASURANDS))
-        )
-        columns = ["subject_id", "visit", "measurand", "method", "value"]
-        for part in _frames(connection, base, columns):
-            part["visit_key"] = pd.util.hash_pandas_object(part[["subject_id", "visit"]], index=False).to_numpy()
-            self.gathered.add_registered_body(part)
-        self.gathered.settle_registered()
-        dates = (
-            select(Subject.code, Visit.label, func.min(Reading.measured_at))
-            .join_from(Reading, Visit, Reading.visit_id == Visit.id)
-            .join(Subject, Visit.subject_id == Subject.id)
-            .where(Subject.study_id == self.study.id, Reading.measured_at.is_not(None))
-            .group_by(Subject.code, Visit.label)
-        )
-        for part in _frames(connection, dates, ["subject_id", "visit", "moment"]):
-            moments = pd.to_datetime(part["moment"]).astype("datetime64[us]")
-            self.gathered.add_dates(part["subject_id"], part["visit"], moments)
+            people = registered_people(connection, self.study.id)
+            if len(people) and (self.staged["readings"].rows or self.staged["scans"].rows):
+                gather_registered(connection, self.study.id, self.gathered)
+        return people
 
     def _repeated(self, table: str) -> pd.Series:
         keys = self.gathered.repeated_keys(table)
@@ -552,10 +517,3 @@ def _with_new_people(people: pd.DataFrame, chunk: pd.DataFrame, good: pd.DataFra
     ]
     kept = people[new.index.get_indexer(people.index) < 0]
     return pd.concat([part for part in (kept, new, bad) if len(part)] or [people])
-
-
-def _frames(connection: Connection, query: Any, columns: list[str], rows: int = 100_000) -> Iterator[pd.DataFrame]:
-    """The rows of a query as frames of bounded size."""
-    result = connection.execution_options(yield_per=rows).execute(query)
-    for part in result.partitions(rows):
-        yield pd.DataFrame(part, columns=columns)

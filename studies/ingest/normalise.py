@@ -38,7 +38,7 @@ def readings(chunk: pd.DataFrame) -> pd.DataFrame:
     chunk["visit"] = visit_labels(chunk["visit"], chunk["measured_at"])
     _to_canonical_units(chunk)
     chunk["row_key"] = _hash(chunk, KEYS["readings"])
-    chunk["visit_key"] = _hash(chunk, ("subject_id", "visit"))
+    chunk["visit_key"] = visit_keys(chunk)
     return chunk
 
 
@@ -49,6 +49,11 @@ def scans(chunk: pd.DataFrame) -> pd.DataFrame:
     chunk["visit"] = visit_labels(chunk["visit"], chunk["captured_at"])
     chunk["row_key"] = _hash(chunk, KEYS["scans"])
     return chunk
+
+
+def visit_keys(chunk: pd.DataFrame) -> np.ndarray:
+    """A 64-bit key of subject and visit."""
+    return _hash(chunk, ("subject_id", "visit"))
 
 
 def visit_labels(labels: pd.Series, moments: pd.Series) -> pd.Series:
