@@ -1,0 +1,95 @@
+"""`calliper agree`: the statistics for any table on disk, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+# Peak expiratory flow rate (l/min) of 17 subjects by Wright's meter and a mini meter, twice each: Bland & Altman,
+# Lancet 1986;i:307-310, table 1.
+WRIGHT = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
+MINI = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "pefr.csv"
+    rows = [f"{i},{w},{m},{w + 1},{'ab'[i % 2]}" for i, (w, m) in enumerate(zip(WRIGHT, MINI, strict=True), 1)]
+    path.write_text("id,wright,mini,shifted,group\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def results(run, table: Path, *options: str) -> dict:
+    out = table.with_name("out.json")
+    done = run("agree", table, "--reference", "wright", "--json", out, "--resamples", 500, *options)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def test_the_published_figures_come_out_in_the_documented_shape(calliper, table) -> None:
+    found = results(calliper, table, "--test", "mini", "--test", "shifted", "--by", "group", "--minimum-cell", "5")
+    mini = found["tests"]["mini"]
+    assert (found["n"], found["reference"], mini["n"]) == (17, "wright", 17)
+    # The paper: mean difference 2.1 l/min (Wright - mini: -2.1), SD 38.8, limits -79.7 and 75.5 for Wright - mini.
+    assert mini["bias"]["estimate"] == pytest.approx(2.1176, abs=5e-5)
+    assert mini["sd"] == pytest.approx(38.765, abs=5e-4)
+    assert mini["limits"]["interval"] == "exact"
+    assert mini["limits"]["lower"]["low"] < mini["limits"]["lower"]["estimate"] < mini["limits"]["lower"]["high"]
+    keys = {"mae", "rmse", "median_ae", "mape", "within", "pearson", "ccc", "icc", "deming", "passing_bablok"}
+    assert keys <= set(mini)
+    assert set(mini["icc"]) == {"ICC(1,1)", "ICC(A,1)", "ICC(C,1)", "ICC(1,k)", "ICC(A,k)", "ICC(C,k)"}
+    assert found["tests"]["shifted"]["bias"]["estimate"] == 1
+    assert {entry["metric"] for entry in found["comparisons"]} >= {"mae", "rmse"}
+    assert set(found["subgroups"]["group"]["by_group"]) == {"a", "b"}
+    assert found["subgroups"]["group"]["by_group"]["a"]["n"] == 8
+
+
+@pytest.mark.parametrize("limits", ["exact", "exact-paired", "mover", "approximate", "nonparametric"])
+def test_every_kind_of_limits_can_be_asked_for(calliper, table, limits) -> None:
+    found = results(calliper, table, "--test", "mini", "--limits", limits)["tests"]["mini"]["limits"]
+    assert found["interval"] == ("bootstrap" if limits == "nonparametric" else limits)
+
+
+def test_the_order_of_the_rows_does_not_matter(calliper, table) -> None:
+    first = results(calliper, table, "--test", "mini")
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([header, *reversed(rows)]) + "\n", encoding="utf-8")
+    assert results(calliper, table, "--test", "mini") == first
+
+
+def test_a_semicolon_table_with_decimal_commas_and_missing_values(calliper, tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{30 + i},5;{31 + i},{i}" for i in range(9)]
+    path.write_text("ref;test\n" + "\n".join([*rows, "NA;31,2", "40,1;"]) + "\n", encoding="latin-1")
+    out = tmp_path / "o.json"
+    done = calliper("agree", path, "--reference", "ref", "--test", "test", "--json", out, "--resamples", 200)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["tests"]["test"]["n"] == 9
+
+
+def test_a_plan_gives_level_resamples_and_seed(calliper, table, tmp_path) -> None:
+    plan = tmp_path / "plan.yaml"
+    text = calliper("plan", "show", "demo").stdout
+    plan.write_text(text, encoding="utf-8")
+    done = calliper("agree", table, "--reference", "wright", "--test", "mini", "--plan", plan)
+    assert done.returncode == 0, done.stderr
+    assert "seed 20240229" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (["--reference", "wrigth", "--test", "mini"], 3, ["no column 'wrigth'", "Did you mean 'wright'?"]),
+        (["--reference", "wright", "--test", "group"], 3, ["row 2, column 'group'", "is not a number"]),
+        (["--reference", "wright", "--test", "mini", "--limits", "narrow"], 3, ["narrow", "exact"]),
+        (["--reference", "wright"], 2, ["--test"]),
+    ],
+)
+def test_what_is_wrong_is_told(calliper, table, options, code, told) -> None:
+    done = calliper("agree", table, *options)
+    assert done.returncode == code, done.stderr
+    for part in told:
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
