@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import signal
 import sys
+import threading
+from types import FrameType
 
 BUG = 1
 INTERRUPTED = 130
+_interrupted = False
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -17,23 +22,36 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     from calliper.app import app
 
+    _note_interruptions()
     try:
         app(args=arguments, prog_name="calliper")
-    except SystemExit as ended:
-        if ended.code != INTERRUPTED:  # as Typer, too, ends after Ctrl-C, without a word
-            raise
-        _end("Interrupted. Nothing was half written.", INTERRUPTED, debug)
-    except KeyboardInterrupt:
-        _end("Interrupted. Nothing was half written.", INTERRUPTED, debug)
     except BrokenPipeError:
         # The reader of our output has gone; writing to it again at exit would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as error:  # the last resort: everything else has been turned into a message before
+    except BaseException as error:  # the last resort: everything else has been turned into a message before
+        if _interrupted or isinstance(error, KeyboardInterrupt):
+            _end("Interrupted. Nothing was half written.", INTERRUPTED, debug)
+        if isinstance(error, SystemExit):
+            raise
         _end(*_message(error), debug)
 
 
-def _message(error: Exception) -> tuple[str, int]:
+def _note_interruptions() -> None:
+    """Remember Ctrl-C: Typer ends without a word then, and in the midst of an import it becomes an ImportError."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        global _interrupted
+        _interrupted = True
+        logging.disable()  # what breaks off now is no news
+        signal.default_int_handler(number, frame)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is ignored under nohup
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def _message(error: BaseException) -> tuple[str, int]:
     from studies.errors import CalliperError, DataError, StorageError
 
     if isinstance(error, CalliperError):
