@@ -12,7 +12,7 @@ from pyarrow import feather
 from studies.errors import StorageError
 
 # Every frame that is checked costs Great Expectations a third of a second before it looks at a row.
-FRAME_ROWS = 200_000
+FRAME_ROWS = 250_000
 
 
 class Stage:
