@@ -38,6 +38,7 @@ class Value(_Part):
     otherwise: Literal["reject", "keep", "missing"] = "reject"
     default: Scalar | None = None
     date_format: str | None = None
+    numeric: bool = False
     optional: bool = False
 
     @model_validator(mode="after")

@@ -385,7 +385,7 @@ class Transformer:
         if value.default is not None:
             code = as_code(raw)
             raw = raw if not code.isna().any() else code.fillna(str(value.default))
-        return raw
+        return _without_zero_decimals(as_code(raw)) if value.numeric else raw
 
     def _read(self, item: Field, raw: pd.Series, value: Value, recoded: bool) -> tuple[pd.Series, pd.Series]:
         nothing = pd.Series(False, index=raw.index)
@@ -442,13 +442,12 @@ def holds(condition: Condition, values: pd.Series, decimal: str) -> np.ndarray:
     codes = as_code(values)
     present = codes.notna().to_numpy()
     keep = np.ones(len(values), dtype=bool)
-    folded = codes.str.casefold()
     if condition.equals is not None:
-        keep &= folded.eq(_code_of(condition.equals)).fillna(False).to_numpy(dtype=bool)
+        keep &= _listed(codes, [condition.equals])
     if condition.in_ is not None:
-        keep &= folded.isin([_code_of(item) for item in condition.in_]).to_numpy()
+        keep &= _listed(codes, condition.in_)
     if condition.not_in is not None:
-        keep &= ~folded.isin([_code_of(item) for item in condition.not_in]).to_numpy()
+        keep &= ~_listed(codes, condition.not_in)
     if condition.present is not None:
         keep &= present == condition.present
     if condition.at_least is not None or condition.at_most is not None:
@@ -460,8 +459,19 @@ def holds(condition: Condition, values: pd.Series, decimal: str) -> np.ndarray:
     return keep
 
 
-def _code_of(value: Any) -> str:
-    return str(as_code(pd.Series([value])).iloc[0]).casefold()
+def _listed(codes: pd.Series, values: Sequence[Any]) -> np.ndarray:
+    wanted = as_code(pd.Series(list(values), dtype=object)).str.casefold().tolist()
+    return _as_listed(codes.str.casefold(), wanted).isin(wanted).to_numpy(dtype=bool)
+
+
+def _as_listed(codes: pd.Series, listed: Sequence[str]) -> pd.Series:
+    """Codes as they are listed: the number 1, which some programs write as 1.0, is 1 where only that is listed."""
+    other = codes.notna() & ~codes.isin(listed)
+    return codes.mask(other, _without_zero_decimals(codes)) if other.any() else codes
+
+
+def _without_zero_decimals(codes: pd.Series) -> pd.Series:
+    return codes.str.replace(r"^([+-]?[0-9]+)\.0+$", r"\1", regex=True)
 
 
 def _recoded(raw: pd.Series, value: Value) -> tuple[pd.Series, bool, pd.Series]:
@@ -469,9 +479,9 @@ def _recoded(raw: pd.Series, value: Value) -> tuple[pd.Series, bool, pd.Series]:
     if value.recode is None or value.constant is not None:
         return raw, False, pd.Series(False, index=raw.index)
     codes = as_code(raw)
-    folded = codes.str.casefold()
     table = {key.strip().casefold(): target for key, target in value.recode.items()}
     targets = {key: str(target) for key, target in table.items() if target is not None}
+    folded = _as_listed(codes.str.casefold(), list(table))
     found = folded.map(targets).astype("str")
     unknown = folded.notna() & ~folded.isin(list(table))
     if value.otherwise == "keep":
@@ -501,7 +511,7 @@ def _plain(value: Any) -> Any:
             return text or None
         number = float(text)
         plain = int(number) if number.is_integer() else number
-        return plain if str(plain) == text else text
+        return plain if text in (str(plain), str(number)) else text
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < 1e15 else value
     if isinstance(value, int | bool):

@@ -88,9 +88,8 @@ def test_a_file_that_may_not_grow(workspace: Path, launcher, cohort, tools, undi
     tools.assert_no_leftovers(workspace)
 
 
-def test_the_database_goes_away(study, database_engine, launcher, cohort, undisturbed, tools) -> None:
-    if database_engine != "postgresql":
-        pytest.skip("SQLite has no server that could go away")
+@pytest.mark.parametrize("database_engine", ["postgresql"], indirect=True)
+def test_the_database_goes_away(study, launcher, cohort, undisturbed, tools) -> None:
     process = launcher.start("ingest", "trial", cohort, workspace=study.folder)
     tools.wait_until(lambda: tools.writer_is_busy(study))
     with study.engine.connect() as connection:
