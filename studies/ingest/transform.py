@@ -102,10 +102,11 @@ def bind(mapping: Mapping, tables: Sequence[SourceTable]) -> Binding:
     if not matched:
         wanted = "; ".join(f"{name}: {', '.join(rule.files)}" for name, rule in mapping.sources.items())
         given = ", ".join(table.name for table in tables)
+        told = "".join(f"{note} " for table in tables for note in table.notes)  # such as a dictionary that is missing
         found.faults.append(
             DataError(
                 f"No table fits the mapping '{mapping.name}': found {given}, expected {wanted}.",
-                remedy="Choose another mapping with --mapping, or rename the files (without extension) accordingly.",
+                remedy=f"{told}Choose another mapping with --mapping, or rename the files accordingly.",
             )
         )
     used: dict[int, set[str]] = {index: set() for index in matched}
