@@ -17,7 +17,7 @@ from validation.comparison import METRICS, Comparison, compare_tables
 from validation.concordance import ccc, pearson
 from validation.errors import NotFinite, OutOfRange, ShapeMismatch, UnknownOption, ValidationError
 from validation.limits import nonparametric_limits
-from validation.multiplicity import holm
+from validation.multiplicity import ADJUSTMENTS, adjustment
 from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option
 from validation.regression import Line, deming
 from validation.reliability import FORMS, icc
@@ -42,6 +42,7 @@ class Settings:
     scale: str = "raw"
     repeated: str = "varying"
     within: tuple[float, ...] = (3, 5)
+    adjust: str = "holm"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def agree(
     scale: str = "raw",
     repeated: str = "varying",
     within: Sequence[float] = (3, 5),
+    adjust: str = "holm",
 ) -> AgreementReport:
     """Compare the columns `tests` of a table with its column `reference`, overall and in the groups of `by`.
 
@@ -115,6 +117,8 @@ def agree(
         resamples, seed: of the bootstrap and the permutation tests.
         minimum_cell: groups of fewer subjects are suppressed.
         within: the k of "percent of errors within ±k".
+        adjust: "holm" (family-wise error) or "bh" (false discovery rate), of the p-values of the comparisons of tests,
+            over the pairs of tests, each metric by itself.
 
     Missing values: each test uses the rows that it shares with the reference; a comparison of two tests uses the rows
     that both share with it. The order of the rows does not matter. What cannot be computed in a small or constant
@@ -132,6 +136,7 @@ def agree(
         option(scale, SCALES, "scale"),
         option(repeated, ("varying", "constant"), "repeated"),
         tuple(within),
+        option(adjust, tuple(ADJUSTMENTS), "adjust"),
     )
     check_names(table, reference, tests, by, subject)
     numbers = {name: numeric(table[name], name) for name in [reference, *tests]}
@@ -156,7 +161,7 @@ def agree(
         n=len(order),
         reference=reference,
         tests=whole,
-        comparisons=adjust(block.compare()),
+        comparisons=adjusted(block.compare(), settings.adjust),
         subgroups={name: subgroups(name, labels[name], numbers, reference, tests, owners, settings) for name in by},
         settings=settings,
     )
@@ -267,12 +272,12 @@ class Block:
         return sorted(found, key=lambda item: (pairs.index((item.a, item.b)), METRICS.index(item.metric)))
 
 
-def adjust(comparisons: list[Comparison]) -> list[Comparison]:
-    """Holm's adjustment over the pairs of tests, for each metric by itself."""
+def adjusted(comparisons: list[Comparison], how: str) -> list[Comparison]:
+    """p-values adjusted over the pairs of tests, for each metric by itself."""
     out = list(comparisons)
     for metric in METRICS:
         places = [i for i, item in enumerate(out) if item.metric == metric]
-        for place, p in zip(places, holm([out[i].p_value for i in places]), strict=True):
+        for place, p in zip(places, adjustment(how)([out[i].p_value for i in places]), strict=True):
             out[place] = replace(out[place], p_adjusted=p)
     return out
 
@@ -454,11 +459,13 @@ def describe(report: AgreementReport) -> str:
             f"intercept {text(method['passing_bablok']['intercept'])}",
         ]
     if report.comparisons:
-        lines += ["", "Comparisons on the rows that both have (permutation p, adjusted by Holm)"]
+        how = {"holm": "Holm", "bh": "Benjamini and Hochberg"}[settings.adjust]
+        lines += ["", f"Comparisons on the rows that both have (p adjusted by {how}; of SD by Pitman and Morgan)"]
         for item in report.comparisons:
             lines.append(
-                f"  {item.metric.upper()} {item.a} - {item.b} (n = {item.n:,}): {item.difference}; "
-                f"ratio {item.ratio}{p_text(item.p_adjusted)}"
+                f"  {item.metric.upper()} {item.a} - {item.b} (n = {item.n:,}): {item.difference}"
+                + ("" if item.metric == "ccc" else f"; ratio {item.ratio}")
+                + p_text(item.p_adjusted)
             )
     for attribute, part in report.subgroups.items():
         lines += ["", f"By {attribute}"]

@@ -6,7 +6,7 @@ A ratio of mean absolute errors is what a claim such as "nearly twice as accurat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,19 +16,22 @@ from scipy import special, stats
 from validation.accuracy import ErrorTable, bootstrap_tables
 from validation.agreement import mean_interval, p_of_mean, spread
 from validation.errors import ShapeMismatch
-from validation.multiplicity import holm
-from validation.pairs import codes, confidence, option, pair
-from validation.resampling import Distribution, bca, generator, sign_flip
+from validation.multiplicity import adjustment
+from validation.pairs import Floats, codes, confidence, option, pair, same
+from validation.resampling import Distribution, Exchange, bca, exchange, generator, symmetry
 from validation.results import Estimate, Result
 
-METRICS = ("mae", "rmse")
+# The size of the errors, and all that can be compared: also their SD and Lin's coefficient of concordance.
+ERRORS = ("mae", "rmse")
+METRICS = (*ERRORS, "sd", "ccc")
 
 
 @dataclass(frozen=True)
 class Comparison(Result):
     """difference = metric of `a` - metric of `b`; ratio = metric of `a` / metric of `b`. Below 0 and below 1: a wins.
 
-    `p_value` is that of the hypothesis that the errors of a and b may be exchanged within subjects.
+    Of "ccc" more is better, so a wins above 0, and there is no ratio. `p_value` is that of the hypothesis that a and b
+    may be exchanged within subjects; of "sd" with one row a subject, that their variances are equal (Pitman–Morgan).
     """
 
     a: str
@@ -53,21 +56,26 @@ def compare_errors(
     reference: ArrayLike,
     *,
     names: tuple[str, str] = ("a", "b"),
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] = ERRORS,
     subject: ArrayLike | None = None,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 1,
+    adjust: str = "holm",
 ) -> list[Comparison]:
     """Compare the errors of tests `a` and `b`, each (n,), against `reference` (n,) on the same subjects.
 
+    `metrics` are of mae, rmse, sd (of the differences from the reference) and ccc (Lin's, with the reference).
     Intervals are BCa bootstrap over subjects, both tests in every resample together; that of the ratio is made on the
-    log scale. p-values are sign-flip permutation tests of |e_a| - |e_b| (mae) or e_a² - e_b² (rmse), subjects
-    flipped whole; all sign patterns up to 12 subjects. `p_adjusted` is Holm's over the metrics asked for.
+    log scale. p-values are permutation tests that swap a and b within subjects, each subject whole, all patterns up to
+    12 subjects; the statistic is the total of |e_a| - |e_b| (mae) or e_a² - e_b² (rmse), or the difference of the two
+    coefficients (ccc) or SDs (sd). With one row a subject that of sd is Pitman and Morgan's instead. `p_adjusted` is
+    Holm's ("holm") or Benjamini and Hochberg's ("bh") over the metrics asked for.
 
-    Raises NotEnoughData, NotFinite, OutOfRange, ShapeMismatch.
+    Raises NotEnoughData, NotFinite, OutOfRange, ShapeMismatch, UnknownOption.
     """
     confidence(level)
+    correct = adjustment(adjust)
     for metric in metrics:
         option(metric, METRICS, "metric")
     x, y = pair(a, reference, least=1)
@@ -78,7 +86,7 @@ def compare_errors(
     tables = {names[0]: ErrorTable(x, y, clusters), names[1]: ErrorTable(z, y, clusters)}
     drawn = bootstrap_tables(tables, resamples=resamples, seed=seed)
     found = compare_tables(tables, drawn, [names], metrics=metrics, level=level, resamples=resamples, seed=seed)
-    adjusted = holm([item.p_value for item in found])
+    adjusted = correct([item.p_value for item in found])
     return [replace(item, p_adjusted=p) for item, p in zip(found, adjusted, strict=True)]
 
 
@@ -97,31 +105,105 @@ def compare_tables(
 
     One matrix of signs serves all pairs and metrics.
     """
-    wanted, columns = [], []
+    one_row = {a: tables[a].independent for a, _ in pairs}
+    wanted, parts, given = [], [], {}
+    gaps = [(a, b, metric) for a, b in pairs for metric in metrics if metric in ERRORS]
+    if gaps:
+        wanted.append(gaps)
+        parts.append(symmetry(np.column_stack([error_gap(tables[a], tables[b], metric) for a, b, metric in gaps])))
     for a, b in pairs:
         first, second = tables[a], tables[b]
-        gaps = {
-            "mae": np.abs(first.errors) - np.abs(second.errors),
-            "rmse": first.errors**2 - second.errors**2,
-        }
-        wanted += [(a, b, metric) for metric in metrics]
-        columns += [np.bincount(first.clusters, gaps[metric], first.subjects) for metric in metrics]
-    p_values = sign_flip(np.column_stack(columns), resamples=resamples, rng=generator(seed, "signs", *place))
+        for metric in metrics:
+            if metric == "sd" and one_row[a]:
+                enough = len(first.errors) >= 4
+                given[a, b, metric] = pitman_morgan(first.errors, second.errors, level=level)[1] if enough else None
+            elif metric not in ERRORS:
+                wanted.append([(a, b, metric)])
+                parts.append(exchanged_spread(first, second) if metric == "sd" else exchanged_ccc(first, second))
+    if parts:
+        found = exchange(parts, resamples=resamples, rng=generator(seed, "signs", *place))
+        for keys, values in zip(wanted, found, strict=True):
+            given |= {key: None if math.isnan(p) else float(p) for key, p in zip(keys, values, strict=True)}
     out = []
-    for (a, b, metric), p in zip(wanted, p_values, strict=True):
-        one, two = drawn[a][metric], drawn[b][metric]
-        out.append(
-            Comparison(
-                a,
-                b,
-                metric,
-                len(tables[a].test),
-                bca(one.minus(two), level=level),
-                ratio_of(one.log().minus(two.log()), level=level),
-                float(p) if tables[a].subjects >= 2 else None,
+    for a, b in pairs:
+        for metric in metrics:
+            one, two = drawn[a][metric], drawn[b][metric]
+            if metric == "ccc":
+                ratio = Estimate.missing("a ratio of coefficients of concordance means nothing", level=level)
+            else:
+                ratio = ratio_of(one.log().minus(two.log()), level=level)
+            out.append(
+                Comparison(
+                    a,
+                    b,
+                    metric,
+                    len(tables[a].test),
+                    bca(one.minus(two), level=level),
+                    ratio,
+                    given[a, b, metric] if tables[a].subjects >= 2 else None,
+                )
             )
-        )
     return out
+
+
+def error_gap(a: ErrorTable, b: ErrorTable, metric: str) -> Floats:
+    """(subjects,) sums of |e_a| - |e_b| (mae) or e_a² - e_b² (rmse)."""
+    gaps = np.abs(a.errors) - np.abs(b.errors) if metric == "mae" else a.errors**2 - b.errors**2
+    return np.bincount(a.clusters, gaps, a.subjects)
+
+
+# A difference of SDs (over the larger) or of coefficients this much smaller counts as equal to the observed one.
+ROUNDING = 1e-10
+
+
+def exchanged(
+    table: ErrorTable, first: list[Floats], second: list[Floats], measure: Callable[[Floats], Floats], unit: float
+) -> Exchange:
+    """|measure of one - measure of the other| when subjects' sums of `first` and `second` are swapped at random.
+
+    A swap of some subjects leaves the sum of both and turns the sign of those subjects' halves of the difference.
+    """
+
+    def per_subject(columns: list[Floats]) -> Floats:
+        return np.column_stack([np.bincount(table.clusters, values, table.subjects) for values in columns])
+
+    one, two = per_subject(first), per_subject(second)
+    middle = (one + two).sum(axis=0) / 2
+
+    def statistic(halves: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.abs(measure(middle + halves) - measure(middle - halves))[:, None]
+
+    return Exchange((one - two) / 2, statistic, np.array([ROUNDING * unit]))
+
+
+def exchanged_spread(a: ErrorTable, b: ErrorTable) -> Exchange:
+    """Permutation of the difference of the SDs of the errors."""
+    n = len(a.errors)
+    centre = (a.errors.mean() + b.errors.mean()) / 2
+    columns = [[e - centre, (e - centre) ** 2] for e in (a.errors, b.errors)]
+
+    def sd(totals: Floats) -> Floats:
+        about = totals[..., 1] - totals[..., 0] ** 2 / n
+        return np.sqrt(np.maximum(about, 0) / (n - 1))
+
+    unit = max(spread(a.errors), spread(b.errors))
+    return exchanged(a, *columns, sd, unit)
+
+
+def exchanged_ccc(a: ErrorTable, b: ErrorTable) -> Exchange:
+    """Permutation of the difference of Lin's coefficients with the reference."""
+    centre = float(a.reference.mean())
+    y = np.zeros_like(a.reference) if same(a.reference) else a.reference - centre
+    yy = float(y @ y)
+    columns = [[x * x, x * y] for x in (a.test - centre, b.test - centre)]
+
+    def ccc(totals: Floats) -> Floats:
+        # With the reference's mean at zero, the sum of x² about its mean + n (difference of means)² is the plain sum.
+        whole = totals[..., 0] + yy
+        return np.where(whole > 0, 2 * totals[..., 1] / whole, np.nan)
+
+    return exchanged(a, *columns, ccc, 1.0)
 
 
 def ratio_of(logs: Distribution, *, level: float) -> Estimate:

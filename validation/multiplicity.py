@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from validation.errors import OutOfRange
+from validation.pairs import option
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -23,6 +24,14 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     p_(i) adjusted = min over j >= i of min(1, m p_(j) / j). None stays None and does not count.
     """
     return _adjust(p_values, lambda p, m: np.minimum.accumulate((m / np.arange(m, 0, -1)) * p[::-1])[::-1])
+
+
+ADJUSTMENTS = {"holm": holm, "bh": benjamini_hochberg}
+
+
+def adjustment(name: str) -> Callable[[Sequence[float | None]], list[float | None]]:
+    """The adjustment called "holm" or "bh"; UnknownOption for any other."""
+    return ADJUSTMENTS[option(name, tuple(ADJUSTMENTS), "adjust")]
 
 
 def _adjust(p_values: Sequence[float | None], rule) -> list[float | None]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -336,6 +336,56 @@ def percentile(distribution: Distribution, *, level: float = 0.95) -> Estimate:
 EXHAUSTIVE = 12
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """Statistics whose permutation distribution `exchange` finds.
+
+    columns: (subjects, columns), each subject's part that changes its sign when its two methods are swapped.
+    statistic: maps totals (rows, columns) to statistics (rows, k), large where the methods differ.
+    slack: (k,) how far below the observed statistic rounding may take an equal one.
+    """
+
+    columns: Floats
+    statistic: Callable[[Floats], Floats]
+    slack: Floats
+
+
+def exchange(parts: Sequence[Exchange], *, resamples: int, rng: np.random.Generator) -> list[Floats]:
+    """Permutation p-values (k,) of each part: two methods may be swapped within any subject. One matrix serves all.
+
+    All 2^n sign patterns up to 12 subjects, else `resamples` of them and the observed one. NaN where the statistic
+    of the data is not defined.
+    """
+    n = len(parts[0].columns)
+    observed = [part.statistic(part.columns.sum(axis=0)[None])[0] for part in parts]
+    beyond = [np.zeros(len(values)) for values in observed]
+    for signs in sign_patterns(n, resamples, rng):
+        for part, values, count in zip(parts, observed, beyond, strict=True):
+            count += (~(part.statistic(signs @ part.columns) < values - part.slack)).sum(axis=0)
+    drawn, given = (2**n, 0) if n <= EXHAUSTIVE else (resamples, 1)
+    return [
+        np.where(np.isnan(values), np.nan, (count + given) / (drawn + given))
+        for values, count in zip(observed, beyond, strict=True)
+    ]
+
+
+def sign_patterns(subjects: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Blocks (rows, subjects) of signs ±1: every pattern up to 12 subjects, else `resamples` random ones."""
+    if subjects <= EXHAUSTIVE:
+        yield 1.0 - 2.0 * (np.arange(2**subjects)[:, None] >> np.arange(subjects) & 1)
+        return
+    rows = max(1, min(resamples, BLOCK // subjects))
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count * subjects // 8)), dtype=np.uint8))
+        yield 1.0 - 2.0 * bits[: count * subjects].reshape(count, subjects)
+
+
+def symmetry(sums: Floats) -> Exchange:
+    """Totals (subjects, columns) of paired differences, which should lie symmetrically about zero."""
+    return Exchange(sums, np.abs, 1e-12 * np.abs(sums).sum(axis=0))
+
+
 def sign_flip(sums: Floats, *, resamples: int, rng: np.random.Generator) -> Floats:
     """Two-sided permutation p-values, one a column, of the hypothesis that each column is symmetric about zero.
 
@@ -343,20 +393,6 @@ def sign_flip(sums: Floats, *, resamples: int, rng: np.random.Generator) -> Floa
         sums: (subjects, columns) sums of paired differences; under the hypothesis the two methods may be swapped
             within any subject, which turns its sign.
 
-    The statistic is the total. All 2^n sign patterns up to 12 subjects, else `resamples` of them and the observed one.
+    The statistic is the total.
     """
-    n = len(sums)
-    observed = np.abs(sums.sum(axis=0))
-    slack = 1e-12 * np.abs(sums).sum(axis=0)
-    if n <= EXHAUSTIVE:
-        patterns = np.arange(2**n)[:, None] >> np.arange(n) & 1
-        totals = np.abs((1.0 - 2.0 * patterns) @ sums)
-        return (totals >= observed - slack).mean(axis=0)
-    beyond = np.ones(sums.shape[1])
-    rows = max(1, min(resamples, BLOCK // n))
-    for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count * n // 8)), dtype=np.uint8), count=count * n)
-        signs = 1.0 - 2.0 * bits.reshape(count, n)
-        beyond += (np.abs(signs @ sums) >= observed - slack).sum(axis=0)
-    return beyond / (resamples + 1)
+    return exchange([symmetry(sums)], resamples=resamples, rng=rng)[0]

@@ -53,8 +53,8 @@ def comparisons(report: Bound) -> Section:
     rows: list[Row] = []
     metrics = list(dict.fromkeys(item["metric"] for item in items))
     for metric in metrics:
-        label, _, _ = metric_of(report, metric)
-        rows.append(Row((sentence(label),), kind="group"))
+        label, unit, places = metric_of(report, metric)
+        rows.append(Row((sentence(label) if unit else f"{sentence(label)} (no unit)",), kind="group"))
         for position, item in enumerate(items):
             if item["metric"] != metric:
                 continue
@@ -65,8 +65,8 @@ def comparisons(report: Bound) -> Section:
                     (
                         f"{sentence(report.label(item['a']))} − {report.label(item['b'])}",
                         report.count(*path, "n"),
-                        report.cell(*path, "difference", who=who),
-                        report.cell(*path, "ratio", who=who),
+                        report.cell(*path, "difference", places=places, who=who),
+                        report.cell(*path, "ratio", who="" if metric == "ccc" else who),
                         report.p(*path, "p_value"),
                         report.p(*path, "p_adjusted"),
                     ),
@@ -86,7 +86,8 @@ def comparisons(report: Bound) -> Section:
         ),
         tuple(rows),
         notes=(
-            "A difference below 0 and a ratio below 1 mean that the first method has the smaller error.",
+            "A difference below 0 and a ratio below 1 mean that the first method has the smaller error."
+            + (" Of the concordance more is better: above 0 the first agrees better." if "ccc" in metrics else ""),
             *report.why(),
         ),
     )

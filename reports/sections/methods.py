@@ -143,8 +143,9 @@ def _statistics(report: Bound) -> list[Block]:
             (
                 Strong("Comparisons"),
                 " of two methods use the subjects who have both. The ratio of their errors is below 1 where the first "
-                "is better. p-values are of a sign-flip permutation test, adjusted after Holm for the number of "
-                "pairs of methods.",
+                "is better. p-values are of a permutation test that swaps the two methods within subjects; that of the "
+                "standard deviation is of Pitman and Morgan's test where each subject has one pair. All are adjusted "
+                "after Holm for the number of pairs of methods.",
             )
         )
     if repeated:

@@ -9,6 +9,7 @@ import pytest
 
 from validation.agree import agree
 from validation.errors import NotFinite, OutOfRange, UnknownOption
+from validation.multiplicity import benjamini_hochberg, holm
 
 QUICK = {"resamples": 400, "seed": 7}
 METHOD = {
@@ -62,6 +63,8 @@ def test_the_shape_of_the_result():
     assert [(c["a"], c["b"], c["metric"]) for c in found["comparisons"]] == [
         ("scan", "scale", "mae"),
         ("scan", "scale", "rmse"),
+        ("scan", "scale", "sd"),
+        ("scan", "scale", "ccc"),
     ]
     sex = found["subgroups"]["sex"]
     assert list(sex["by_group"]) == ["F", "M"]
@@ -227,3 +230,16 @@ def test_pandas_types_are_understood():
     found = no_silent_gap(agree(table, reference="dxa", tests=["scan"], by=["sex", "site"], **QUICK))
     assert found["tests"]["scan"]["n"] == 89
     assert set(found["subgroups"]) == {"sex", "site"}
+
+
+def test_adjustment_by_false_discovery_rate():
+    table = cohort().assign(third=lambda t: t["scan"] + 0.3, fourth=lambda t: t["scale"] - 0.2)
+    arguments = {"reference": "dxa", "tests": ["scan", "scale", "third", "fourth"], **QUICK}
+    family, discoveries = (agree(table, adjust=how, **arguments) for how in ("holm", "bh"))
+    for metric in ("mae", "rmse", "sd", "ccc"):
+        p = [item.p_value for item in discoveries.comparisons if item.metric == metric]
+        assert [i.p_adjusted for i in discoveries.comparisons if i.metric == metric] == benjamini_hochberg(p)
+        assert [i.p_adjusted for i in family.comparisons if i.metric == metric] == holm(p)
+    assert "adjusted by Benjamini and Hochberg" in str(discoveries)
+    with pytest.raises(UnknownOption, match="adjust is 'all'"):
+        agree(table, adjust="all", **arguments)

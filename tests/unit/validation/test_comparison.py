@@ -1,11 +1,22 @@
 """Two tests against one reference, and adjustment for many tests."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from validation import Estimate, benjamini_hochberg, clopper_pearson, compare_errors, holm, wilson
-from validation.errors import NotEnoughData, OutOfRange, ShapeMismatch
+from validation import (
+    Estimate,
+    benjamini_hochberg,
+    ccc,
+    clopper_pearson,
+    compare_errors,
+    holm,
+    pitman_morgan,
+    wilson,
+)
+from validation.errors import NotEnoughData, OutOfRange, ShapeMismatch, UnknownOption
 
 
 def three(n=60):
@@ -43,6 +54,64 @@ def test_pairing_makes_the_interval_of_alike_tests_narrow():
     assert same.difference.estimate == 0
     assert same.p_value == 1
     assert "same value" in same.difference.reason
+
+
+def test_sd_and_concordance():
+    scan, scale, dxa = three()
+    mae, sd, rho = compare_errors(scan, scale, dxa, metrics=["mae", "sd", "ccc"], resamples=1000)
+    ratio, p = pitman_morgan(scan - dxa, scale - dxa)
+    assert sd.ratio.estimate == pytest.approx(ratio.estimate, rel=1e-12)
+    assert sd.ratio.low == pytest.approx(ratio.low, rel=0.15)
+    assert sd.p_value == p
+    a, b = ccc(scan, dxa).estimate, ccc(scale, dxa).estimate
+    assert rho.difference.estimate == pytest.approx(a - b, rel=1e-9)
+    assert 0 < rho.difference.low < a - b < rho.difference.high
+    assert rho.p_value == pytest.approx(1 / 1001)
+    assert rho.ratio.to_dict() == {"estimate": None, "low": None, "high": None, "reason": rho.ratio.reason}
+    alone = compare_errors(scan, scale, dxa, metrics=["mae"], resamples=1000)[0]
+    assert (mae.difference, mae.ratio, mae.p_value) == (alone.difference, alone.ratio, alone.p_value)
+
+
+def every_exchange(measure, a, b, subject):
+    """Share of all 2^subjects swaps in which the measures of a and b are as far apart as they are."""
+    names = np.unique(subject)
+    observed = abs(measure(a) - measure(b))
+    found = []
+    for swaps in product([False, True], repeat=len(names)):
+        swap = np.array(swaps)[np.searchsorted(names, subject)]
+        found.append(abs(measure(np.where(swap, b, a)) - measure(np.where(swap, a, b))) >= observed - 1e-9)
+    return np.mean(found)
+
+
+def test_exchange_is_that_of_all_swaps_one_by_one():
+    rng = np.random.default_rng(11)
+    subject = np.repeat(np.arange(8), [1, 2, 3, 1, 2, 2, 1, 4])
+    dxa = rng.normal(30, 5, len(subject))
+    a, b = dxa + rng.normal(0.5, 2, len(subject)), dxa + rng.normal(-1, 2.5, len(subject))
+    sd, rho = compare_errors(a, b, dxa, metrics=["sd", "ccc"], subject=subject, resamples=100)
+    assert sd.p_value == every_exchange(lambda x: (x - dxa).std(ddof=1), a, b, subject)
+    assert rho.p_value == every_exchange(lambda x: ccc(x, dxa).estimate, a, b, subject)
+    assert 0 < sd.p_value < 1
+    assert 0 < rho.p_value < 1
+    turned = compare_errors(b, a, dxa, metrics=["sd", "ccc"], subject=subject, resamples=100)
+    assert [item.p_value for item in turned] == [sd.p_value, rho.p_value]
+
+
+def test_exchange_without_a_spread_has_no_p_value():
+    flat = np.full(12, 3.0)
+    sd, rho = compare_errors(flat, flat, flat, metrics=["sd", "ccc"], resamples=100)
+    assert (sd.p_value, rho.p_value) == (None, None)
+    few = compare_errors([1.0, 2.0, 4.0], [1.0, 3.0, 3.0], [1.0, 2.0, 3.0], metrics=["sd"], resamples=100)
+    assert few[0].p_value is None
+
+
+def test_adjustment_may_be_chosen():
+    scan, scale, dxa = three(40)
+    metrics = ["mae", "rmse", "sd", "ccc"]
+    found = compare_errors(scan, scan + 0.3 * (scale - dxa), dxa, metrics=metrics, resamples=300, adjust="bh")
+    assert [item.p_adjusted for item in found] == benjamini_hochberg([item.p_value for item in found])
+    with pytest.raises(UnknownOption, match="adjust is 'none'"):
+        compare_errors(scan, scale, dxa, adjust="none")
 
 
 def test_two_tests_need_two_names():
