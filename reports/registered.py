@@ -31,7 +31,8 @@ def register_report(
     making = registry.reports / f".making-{os.getpid()}"
     shutil.rmtree(making, ignore_errors=True)
     try:
-        files = write_report(analysis, making, formats=tuple(formats), created=audit.utc_now().replace(microsecond=0, tzinfo=UTC))
+        created = audit.utc_now().replace(microsecond=0, tzinfo=UTC)
+        files = write_report(analysis, making, formats=tuple(formats), created=created)
         with registry.writing() as connection:
             study = find_study(connection, study_name)
             last = select(func.coalesce(func.max(Report.number), 0)).where(Report.study_id == study.id)
