@@ -24,7 +24,7 @@ from validation.reliability import FORMS, icc
 from validation.resampling import Distribution, bca
 from validation.results import Estimate, attempt, digits, rows
 from validation.robust import passing_bablok
-from validation.subgroups import bias_gap, gap, group_labels, sort_key, subject_moments
+from validation.subgroups import bias_gap, crossed, gap, group_labels, sort_key, subject_moments
 
 # Metrics whose gaps between groups are reported.
 GAPS = ("mae", "rmse")
@@ -108,7 +108,8 @@ def agree(
 
     Args:
         table: one row a pair (or a subject and visit); numbers in the columns of reference and tests, all in one unit.
-        by: columns that name groups; each gives one block of subgroups. Rows without a label belong to no group.
+        by: columns that name groups, or crossings of them such as "sex*age", whose groups are "F × 18–39" and the like;
+            each gives one block of subgroups. Rows without a label belong to no group.
         subject: column that names the subject; subjects with several rows are resampled whole, and the limits of
             agreement are those for repeated pairs. Without it every row is a subject.
         level: confidence of all intervals. limits: how those of the limits of agreement are made, see `bland_altman`;
@@ -140,7 +141,8 @@ def agree(
     )
     check_names(table, reference, tests, by, subject)
     numbers = {name: numeric(table[name], name) for name in [reference, *tests]}
-    labels = {name: group_labels(table[[name]], len(table))[0] for name in by}
+    groups = {name: group_labels(table[crossed(name, table.columns)], len(table)) for name in by}
+    labels = {name: values for name, (values, _) in groups.items()}
     owners = None if subject is None else group_labels(table[[subject]], len(table))[0]
 
     usable = ~np.isnan(numbers[reference]) & np.any([~np.isnan(numbers[name]) for name in tests], axis=0)
@@ -162,7 +164,10 @@ def agree(
         reference=reference,
         tests=whole,
         comparisons=adjusted(block.compare(), settings.adjust),
-        subgroups={name: subgroups(name, labels[name], numbers, reference, tests, owners, settings) for name in by},
+        subgroups={
+            name: subgroups(name, labels[name], numbers, reference, tests, owners, settings, groups[name][1])
+            for name in by
+        },
         settings=settings,
     )
 
@@ -172,10 +177,11 @@ def check_names(
 ) -> None:
     if not tests:
         raise UnknownOption("name at least one test")
-    for name in [reference, *tests, *by, *([] if subject is None else [subject])]:
+    parts = [part for name in by for part in crossed(name, table.columns)]
+    for name in [reference, *tests, *([] if subject is None else [subject])]:
         if name not in table.columns:
             raise UnknownOption(f"there is no column {name!r}; there are {', '.join(map(str, table.columns))}")
-    for name in (*tests, *by):
+    for name in (*tests, *parts):
         if list(table.columns).count(name) > 1:
             raise ShapeMismatch(f"the column {name!r} is there more than once")
     if len({reference, *tests}) < len(tests) + 1:
@@ -386,6 +392,7 @@ def subgroups(
     tests: Sequence[str],
     owners: NDArray[np.object_] | None,
     settings: Settings,
+    title: str,
 ) -> dict[str, Any]:
     """Every group of an attribute, and the gaps between groups for each test."""
     by_group: dict[str, Any] = {}
@@ -416,7 +423,7 @@ def subgroups(
         difference[name]["bias"] = bias_gap(moments, level=level).to_dict()
         ratio[name] = {metric: gap(drawn[metric], kind="ratio", level=level).to_dict() for metric in GAPS}
     return {
-        "label": attribute,
+        "label": title,
         "unlabelled": int(sum(name is None for name in labels)),
         "by_group": by_group,
         "difference": difference,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -50,6 +50,22 @@ def group_labels(groups: Any, size: int) -> tuple[NDArray[np.object_], str]:
     for i, row in enumerate(zip(*parts, strict=True)):
         out[i] = None if None in row else " × ".join(row)
     return out, " × ".join(str(name) for name in groups.columns)
+
+
+def crossed(name: str, columns: Collection[Any]) -> list[str]:
+    """The columns that `name` stands for: itself where there is such a column, else those of a crossing "a*b".
+
+    Raises UnknownOption where a part is no column or is there twice.
+    """
+    whole = name in columns or "*" not in str(name)
+    parts = [name] if whole else [part.strip() for part in name.split("*")]
+    for part in parts:
+        if part not in columns:
+            of = "" if part == name else f" for {name!r}"
+            raise UnknownOption(f"there is no column {part!r}{of}; there are {', '.join(map(str, columns))}")
+    if len(set(parts)) < len(parts):
+        raise UnknownOption(f"{name!r} crosses a column with itself")
+    return parts
 
 
 def label(value: Any) -> str | None:
@@ -154,6 +170,7 @@ class SubgroupFrame:
     Args (keyword only):
         test, reference: (n,) values; rows with a missing value or label are left out (`left_out` counts them).
         groups: (n,) labels, a Series, or a DataFrame or mapping whose columns are crossed.
+        by: the column of `groups` to use, or a crossing of several such as "sex*age"; all of them when not given.
         metrics: names (bias, sd, mae, rmse, median_ae, mape, see, pearson, ccc, "within_3" ...) or a mapping from
             names to functions (test, reference) -> float, which are resampled one by one.
         subject: (n,) labels; subjects are resampled whole.
@@ -169,6 +186,7 @@ class SubgroupFrame:
         test: ArrayLike,
         reference: ArrayLike,
         groups: Any,
+        by: str | None = None,
         metrics: Sequence[str] | Mapping[str, Custom] = ("bias", "mae", "rmse"),
         subject: ArrayLike | None = None,
         level: float = 0.95,
@@ -188,6 +206,10 @@ class SubgroupFrame:
         x, y = np.asarray(test, dtype=float), np.asarray(reference, dtype=float)
         if x.shape != y.shape or x.ndim != 1:
             raise ShapeMismatch(f"test has shape {x.shape} and reference {y.shape}: they must be pairs")
+        if by is not None:
+            if not isinstance(groups, (Mapping, pd.DataFrame)):
+                raise UnknownOption("`by` chooses among columns: give groups as a DataFrame or a mapping")
+            groups = {name: groups[name] for name in crossed(by, list(groups))}
         labels, self.attribute = group_labels(groups, len(x))
         keep = ~np.isnan(x) & ~np.isnan(y) & np.array([item is not None for item in labels], dtype=bool)
         self.left_out = int((~keep).sum())

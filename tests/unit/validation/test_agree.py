@@ -243,3 +243,24 @@ def test_adjustment_by_false_discovery_rate():
     assert "adjusted by Benjamini and Hochberg" in str(discoveries)
     with pytest.raises(UnknownOption, match="adjust is 'all'"):
         agree(table, adjust="all", **arguments)
+
+
+def test_crossed_attributes():
+    table = cohort().assign(age=lambda t: np.where(t.index < 40, "18–39", "40–59"), size="any")
+    table.loc[3, "age"] = None
+    arguments = {"reference": "dxa", "tests": ["scan"], "minimum_cell": 24, **QUICK}
+    found = agree(table, by=["sex", "sex*age"], **arguments).to_dict()["subgroups"]
+    crossing = found["sex*age"]
+    assert (list(found), crossing["label"], crossing["unlabelled"]) == (["sex", "sex*age"], "sex × age", 1)
+    assert list(crossing["by_group"]) == ["F × 18–39", "F × 40–59", "M × 18–39", "M × 40–59"]
+    assert crossing["by_group"]["F × 18–39"]["suppressed"]
+    part = table[(table["sex"] == "F") & (table["age"] == "40–59")]
+    alone = agree(part, reference="dxa", tests=["scan"], **QUICK).tests["scan"]
+    group = crossing["by_group"]["F × 40–59"]
+    assert group["n"] == len(part)
+    assert group["tests"]["scan"]["limits"] == alone["limits"]
+    assert found["sex"] == agree(table, by=["sex"], **arguments).to_dict()["subgroups"]["sex"]
+    literal = agree(table.rename(columns={"size": "sex*age"}), by=["sex*age"], **arguments).subgroups["sex*age"]
+    assert (list(literal["by_group"]), literal["label"]) == (["any"], "sex*age")
+    with pytest.raises(UnknownOption, match="there is no column 'height'"):
+        agree(table, by=["sex*height"], **arguments)

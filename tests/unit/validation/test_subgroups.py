@@ -44,6 +44,22 @@ def test_groups_and_gaps():
     assert found.difference("bias").estimate.interval == pytest.approx((welch.low, welch.high), rel=1e-9)
 
 
+def test_a_crossing_may_be_named():
+    groups = data()[2].assign(site="A")
+    named = frame(groups=groups, by="sex*age", metrics=["mae"], minimum_cell=20)
+    columns = frame(groups=groups[["sex", "age"]], metrics=["mae"], minimum_cell=20)
+    assert named.to_dict() == columns.to_dict()
+    assert [name for name, group in named.by_group.items() if group.suppressed] == ["F × old", "M × old"]
+    assert list(frame(groups=groups, by="age").by_group) == ["old", "young"]
+    assert list(frame(groups=groups.rename(columns={"age": "sex*age"}), by="sex*age").by_group) == ["old", "young"]
+    with pytest.raises(UnknownOption, match="no column 'size' for 'sex\\*size'"):
+        frame(groups=groups, by="sex*size")
+    with pytest.raises(UnknownOption, match="with itself"):
+        frame(groups=groups, by="sex * sex")
+    with pytest.raises(UnknownOption, match="DataFrame or a mapping"):
+        frame(by="sex")
+
+
 def test_crossings_and_suppression():
     test, reference, groups = data()
     found = SubgroupFrame(
