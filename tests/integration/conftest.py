@@ -6,7 +6,7 @@ import csv
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from studies.plan import load_template
 from studies.registry import audit
 from studies.registry.catalogue import create_study, find_study
 from studies.registry.frames import StudyFrames, study_frames
-from studies.registry.schema import Base, QuarantinedRow, Reading, Scan, Subject
+from studies.registry.schema import Base, IngestBatch, QuarantinedRow, Reading, Scan, Study, Subject
 from studies.registry.workspace import Registry, open_registry
 
 STUDY = "trial"
@@ -31,8 +31,8 @@ STUDY = "trial"
 class Desk:
     """A study in an open registry, with a folder for its source files."""
 
-    def __init__(self, registry: Registry, folder: Path):
-        self.registry, self.folder = registry, folder
+    def __init__(self, registry: Registry, folder: Path, study: str = STUDY):
+        self.registry, self.folder, self.study = registry, folder, study
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, name: str, content: str | bytes | Sequence[Sequence[Any]], *, encoding: str = "utf-8") -> Path:
@@ -51,11 +51,11 @@ class Desk:
     def ingest(self, *paths: Path, mapping: str = "calliper", dry_run: bool = False) -> IngestResult:
         """Ingest the files (by default the whole folder); `mapping` is a name, or YAML text."""
         chosen = parse_mapping(mapping, "mapping.yaml") if "\n" in mapping else load_mapping(mapping)
-        return ingest(self.registry, STUDY, list(paths) or [self.folder], chosen, dry_run=dry_run)
+        return ingest(self.registry, self.study, list(paths) or [self.folder], chosen, dry_run=dry_run)
 
     def frames(self) -> StudyFrames:
         with self.registry.reading() as connection:
-            return study_frames(connection, find_study(connection, STUDY).id)
+            return study_frames(connection, find_study(connection, self.study).id)
 
     def subjects(self) -> pd.DataFrame:
         return self.frames().subjects.set_index("subject_id")
@@ -65,7 +65,9 @@ class Desk:
 
     def quarantined(self) -> list[Any]:
         with self.registry.reading() as connection:
-            return list(connection.execute(select(QuarantinedRow.__table__).order_by(QuarantinedRow.id)))
+            key = find_study(connection, self.study).id
+            rows = select(QuarantinedRow.__table__).where(QuarantinedRow.study_id == key).order_by(QuarantinedRow.id)
+            return list(connection.execute(rows))
 
     def events(self, action: str | None = None) -> list[dict[str, Any]]:
         """The audit trail, oldest first."""
@@ -89,7 +91,12 @@ class Desk:
             inside = {
                 (names[file], row)
                 for table in (Subject, Scan, Reading)
-                for file, row in connection.execute(select(table.source_file, table.source_row))
+                for file, row in connection.execute(
+                    select(table.source_file, table.source_row)
+                    .join(IngestBatch, table.batch_id == IngestBatch.id)
+                    .join(Study, IngestBatch.study_id == Study.id)
+                    .where(Study.name == self.study)
+                )
             }
         return inside, {(row.source, row.source_row) for row in self.quarantined()}
 
@@ -157,6 +164,25 @@ def desk_on_both(registry: Registry, tmp_path: Path) -> Desk:
     """A study on SQLite and on PostgreSQL in turn."""
     create_study(registry, STUDY, load_template("blank"))
     return Desk(registry, tmp_path / "source")
+
+
+@pytest.fixture
+def two_registries(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Callable[[str], Desk], Callable[[str], Desk]]]:
+    """For one registry on each database: what makes a desk with a new study, of the name given, in it."""
+
+    def maker(registry: Registry, folder: Path) -> Callable[[str], Desk]:
+        def make(study: str) -> Desk:
+            create_study(registry, study, load_template("blank"))
+            return Desk(registry, folder / study, study)
+
+        return make
+
+    with open_registry(tmp_path / "sqlite", create=True) as first:
+        monkeypatch.setenv("CALLIPER_DATABASE_URL", postgresql_url)
+        with open_registry(tmp_path / "postgresql", create=True) as second:
+            yield maker(first, tmp_path / "one"), maker(second, tmp_path / "other")
 
 
 @dataclass(frozen=True)
