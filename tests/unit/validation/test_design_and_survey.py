@@ -12,6 +12,8 @@ from validation import (
     assurance,
     assurance_sample_size,
     by_simulation,
+    ccc,
+    ccc_power,
     ccc_sample_size,
     expected_half_width,
     gap_power,
@@ -86,6 +88,17 @@ def test_concordance_and_ratio_of_errors():
     assert ccc_sample_size(true=0.96, least=0.93).n < ccc_sample_size(true=0.96, least=0.945).n
     with pytest.raises(OutOfRange):
         ccc_sample_size(true=0.9, least=0.95)
+
+    r, true = 0.96, 0.94
+
+    def concordant(rng, n):
+        x = rng.normal(0, 1, n)
+        y = r * x + math.sqrt(1 - r * r) * rng.normal(0, 1, n) + math.sqrt(2 * (r / true - 1))
+        return ccc(y, x, level=0.9).low > 0.9
+
+    power = ccc_power(60, true=true, least=0.9, r=r)
+    found = by_simulation(concordant, 60, runs=1000)
+    assert found.low - 0.03 < power < found.high + 0.03
 
     def shown(rng, n):
         a, b = np.abs(rng.normal(0, 1, n)), np.abs(rng.normal(0, 2, n))
