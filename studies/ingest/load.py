@@ -23,8 +23,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     and_,
     bindparam,
+    cast,
     func,
     insert,
     or_,
@@ -37,6 +39,7 @@ from studies.ingest.bulk import Codes, VisitKeys, arrow_table, insert_rows
 from studies.photos import StoredPhoto
 from studies.registry import audit
 from studies.registry.catalogue import StudyRecord
+from studies.registry.columns import column_parts
 from studies.registry.schema import Device, Photo, Reading, Scan, Site, Subject, Visit
 from studies.visits import visit_sequence
 
@@ -48,6 +51,14 @@ LOADED = {  # what is loaded of a checked chunk
     "readings": (*(item.name for item in TABLES["readings"]), "reported_value", "reported_unit", *_ORIGIN),
 }
 _SUBJECT_COLUMNS = ("sex", "age", "birth_date", "enrolled_on", "ethnicity", "consent")
+_TEXT = pa.large_string()
+_REGISTERED = pa.schema(
+    {
+        "subject_id": _TEXT, "id": pa.int64(), "site": _TEXT, "sex": _TEXT, "age": pa.float64(),
+        "birth_date": pa.date32(), "enrolled_on": pa.date32(), "ethnicity": _TEXT, "consent": _TEXT,
+        "attributes": _TEXT,
+    }
+)  # fmt: skip
 
 
 @dataclass
@@ -96,33 +107,36 @@ class Loader:
 
     def subjects(self, chunks: Iterable[pd.DataFrame]) -> None:
         """Load the accepted subjects."""
-        present = {
-            row.code: row
-            for row in self.connection.execute(
-                select(
-                    Subject.id, Subject.code, Site.code.label("site"), Subject.attributes, Subject.flags,
-                    *(getattr(Subject, name) for name in _SUBJECT_COLUMNS),
-                )
-                .outerjoin(Site, Subject.site_id == Site.id)
-                .where(Subject.study_id == self.study.id)
-            )
-        }  # fmt: skip
-        registered = Codes((code, row.id) for code, row in present.items())
+        registered = self._registered_subjects()
         count = self._count("subjects")
         for chunk in chunks:
             sites = self._codes(Site, chunk["site"])
-            known = registered.keys(chunk["subject_id"]) >= 0
-            self._add_subjects(chunk[~known], sites)
-            count.new += int((~known).sum())
-            for row in _records(chunk[known]):
-                old = present[row["subject_id"]]
-                if updates := self._subject_changes(old, row, _subject_values(row), sites):
-                    self.connection.execute(update(Subject).where(Subject.id == old.id).values(**updates))
-                    count.changed += 1
-                else:
-                    count.unchanged += 1
+            places = registered.index.get_indexer(chunk["subject_id"])
+            self._add_subjects(chunk[places < 0], sites)
+            known, before = chunk[places >= 0], registered.iloc[places[places >= 0]]
+            differing = _differing(known, before)
+            changed = 0
+            for row, old in zip(_records(known[differing]), _records(before[differing]), strict=True):
+                if updates := self._subject_changes(old, row, sites):
+                    self.connection.execute(update(Subject).where(Subject.id == old["id"]).values(**updates))
+                    changed += 1
+            count.new += len(chunk) - len(known)
+            count.changed += changed
+            count.unchanged += len(known) - changed
         keys = select(Subject.code, Subject.id).where(Subject.study_id == self.study.id)
         self._subjects = Codes(self.connection.execute(keys).all())
+
+    def _registered_subjects(self) -> pd.DataFrame:
+        query = (
+            select(
+                Subject.code, Subject.id, Site.code.label("site"),
+                *(getattr(Subject, name) for name in _SUBJECT_COLUMNS), cast(Subject.attributes, Text),
+            )
+            .outerjoin(Site, Subject.site_id == Site.id)
+            .where(Subject.study_id == self.study.id)
+        )  # fmt: skip
+        rows = pa.concat_tables(column_parts(self.connection, query, _REGISTERED))
+        return rows.to_pandas(date_as_object=False).set_index("subject_id")
 
     def _add_subjects(self, chunk: pd.DataFrame, sites: dict[str, int]) -> None:
         if chunk.empty:
@@ -138,23 +152,23 @@ class Loader:
         }  # fmt: skip
         insert_rows(self.connection, "subject", arrow_table(columns, len(chunk)))
 
-    def _subject_changes(self, old: Any, row: dict[str, Any], values: dict[str, Any], sites: dict) -> dict[str, Any]:
+    def _subject_changes(self, old: dict[str, Any], row: dict[str, Any], sites: dict[str, int]) -> dict[str, Any]:
         """What to update, each change noted. A missing value never replaces one that is there."""
         updates: dict[str, Any] = {}
-        if row["site"] is not None and row["site"] != old.site:
+        if row["site"] is not None and row["site"] != old["site"]:
             updates["site_id"] = sites[row["site"]]
-            self._note("subjects", row["subject_id"], "site", old.site, row["site"])
-        for name, new in values.items():
-            before = getattr(old, name)
-            if new is not None and new != before:
+            self._note("subjects", row["subject_id"], "site", old["site"], row["site"])
+        before = _subject_values(old)
+        for name, new in _subject_values(row).items():
+            if new is not None and new != before[name]:
                 updates[name] = new
-                self._note("subjects", row["subject_id"], name, before, new)
-        given = json.loads(row["attributes"])
-        differing = {name: value for name, value in given.items() if old.attributes.get(name) != value}
+                self._note("subjects", row["subject_id"], name, before[name], new)
+        kept, given = json.loads(old["attributes"]), json.loads(row["attributes"])
+        differing = {name: value for name, value in given.items() if kept.get(name) != value}
         if differing:
-            updates["attributes"] = {**old.attributes, **differing}
+            updates["attributes"] = {**kept, **differing}
             for name, value in sorted(differing.items()):
-                self._note("subjects", row["subject_id"], name, old.attributes.get(name), value)
+                self._note("subjects", row["subject_id"], name, kept.get(name), value)
         if updates:
             updates |= {"flags": row["flags"], "batch_id": self.batch_id}
             updates |= {"source_file": row["source"], "source_row": row["row"]}
@@ -407,6 +421,15 @@ class Loader:
             rows = [{"scan_id": scan_id, "view": view, **photo} for view, photo in photos.items()]
             self.connection.execute(insert(Photo), rows)
             self.photos |= {(photo["sha256"], photo["media_type"]) for photo in photos.values()}
+
+
+def _differing(given: pd.DataFrame, old: pd.DataFrame) -> np.ndarray:
+    """The rows in which something is given that is not as it was. Attributes as text may differ and be the same."""
+    found = np.zeros(len(given), dtype=bool)
+    for name in ("site", *_SUBJECT_COLUMNS, "attributes"):
+        values = given[name].reset_index(drop=True)
+        found |= (values.notna() & values.ne(old[name].reset_index(drop=True))).to_numpy()
+    return found
 
 
 def _records(chunk: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ _FETCHED = 5_000
 def column_parts(connection: Connection, query: Select[Any], schema: pa.Schema) -> Iterator[pa.Table]:
     """The rows of a query in small tables, at least one; `schema` names and types the columns. Missing is null."""
     nothing = True
-    for rows in connection.execution_options(yield_per=_FETCHED).execute(query).partitions(_FETCHED):
+    for rows in connection.execute(query.execution_options(yield_per=_FETCHED)).partitions():
         columns = zip(zip(*rows, strict=True), schema.types, strict=True)
         yield pa.table([pa.array(values, kind) for values, kind in columns], schema=schema)
         nothing = False
