@@ -285,6 +285,16 @@ def test_a_corrected_value_is_judged_beside_its_own_file_not_beside_what_it_corr
     assert refused(desk.ingest()) == {}
 
 
+# Visits --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_number_is_no_place_in_the_order_of_visits(desk_on_both) -> None:
+    desk_on_both.write("subjects.csv", "subject_id,sex,age\nS1,F,40\n")
+    desk_on_both.write("readings.csv", READINGS + "S1,visit 20240115093000,,waist_cm,tape,t1,80.5,cm,1\n")
+    assert desk_on_both.ingest().rejected == 0
+    assert desk_on_both.frames().visits["sequence"].isna().all()
+
+
 # Everything that a file can be is the same to the registry -----------------------------------------------------------
 
 
