@@ -29,6 +29,8 @@ def read_numbers(
         raise DataError(f"There are {len(tables)} tables in it: {sheets}.", where=Where(file=str(path)),
                         remedy="Choose one with --sheet.")  # fmt: skip
     table = tables[0]
+    parts_of = ([name] if name in table.columns else [part.strip() for part in name.split("*")] for name in labels)
+    labels = list(dict.fromkeys(part for parts in parts_of for part in parts))  # "sex*age" is a crossing of columns
     wanted = list(dict.fromkeys([*numbers, *labels]))
     absent = [name for name in wanted if name not in table.columns]
     if absent:

@@ -12,7 +12,9 @@ def agree(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, Excel, Parquet or SAS transport file.")],
     reference: Annotated[str, typer.Option(metavar="COL", help="Column of the reference measurement.")],
     test: Annotated[list[str], typer.Option(metavar="COL", help="Column of a test; may be given several times.")],
-    by: Annotated[list[str] | None, typer.Option(metavar="COL", help="Column of groups; several times.")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="Column of groups, or a crossing: sex*age; several times.")
+    ] = None,
     subject: Annotated[str | None, typer.Option(metavar="COL", help="Column of the subject, if rows repeat.")] = None,
     limits: Annotated[
         str | None, typer.Option(metavar="HOW", help="exact, exact-paired, mover, approximate or nonparametric.")
@@ -21,6 +23,9 @@ def agree(
     repeated: Annotated[
         str, typer.Option(metavar="HOW", help="With --subject: the true value is constant or varying.")
     ] = "varying",
+    adjust: Annotated[
+        str, typer.Option(metavar="HOW", help="Of p-values for several comparisons: holm or bh.")
+    ] = "holm",
     level: Annotated[float | None, typer.Option(help="Confidence level [0.95].")] = None,
     resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples [10000].")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the resampling [1].")] = None,
@@ -66,6 +71,7 @@ def agree(
             subject=subject,
             scale=scale,
             repeated=repeated,
+            adjust=adjust,
             **settings,
         )
     print(report)

@@ -125,7 +125,7 @@ def _not_in_future(table: str, column: str) -> Rule:
         f"{column}_not_in_future", table, "reject", f"{column} is not after the day of ingest", column,
         "ExpectColumnPairValuesAToBeGreaterThanB",
         {"column_A": "latest_date", "column_B": column, "or_equal": True, "ignore_row_if": "either_value_is_missing"},
-        lambda row: f"{_day(row[column])} lies in the future", "Correct the date; look at century, day and month.",
+        lambda row: f"{_day(row[column])} lies in the future", "Correct the date; look at the century, day and month.",
     )  # fmt: skip
 
 

@@ -52,6 +52,14 @@ def test_every_kind_of_limits_can_be_asked_for(calliper, table, limits) -> None:
     assert found["interval"] == ("bootstrap" if limits == "nonparametric" else limits)
 
 
+def test_groups_can_be_crossed(calliper, table) -> None:
+    lines = table.read_text(encoding="utf-8").splitlines()
+    rows = [f"{line},{'xy'[i % 4 // 2]}" for i, line in enumerate(lines[1:])]
+    table.write_text("\n".join([f"{lines[0]},half", *rows]) + "\n", encoding="utf-8")
+    found = results(calliper, table, "--test", "mini", "--by", "group*half", "--minimum-cell", "3", "--adjust", "bh")
+    assert set(found["subgroups"]["group*half"]["by_group"]) == {"a × x", "a × y", "b × x", "b × y"}
+
+
 def test_the_order_of_the_rows_does_not_matter(calliper, table) -> None:
     first = results(calliper, table, "--test", "mini")
     header, *rows = table.read_text(encoding="utf-8").splitlines()

@@ -195,9 +195,10 @@ def someone_who_may_not_write() -> Iterator[None]:
 
 def test_a_workspace_that_may_not_be_written_is_told(study, tmp_path: Path) -> None:
     desk, command = study
-    assert (
-        command("ingest", "trial", desk.folder, "--dry-run").code == 3
-    )  # everything is imported now, as nobody may not
+    if os.geteuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in Path(__file__).parents):
+        pytest.skip("needs a checkout that other users may read, since root has to become one of them")
+    # Everything is imported now: the other user may not be able to.
+    assert command("ingest", "trial", desk.folder, "--dry-run").code == 3
     shutil.rmtree(desk.registry.folder / "ingests")
     locked = tmp_path / "locked"
     shutil.copytree(desk.registry.folder, locked / "workspace")
