@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from studies.canonical import TABLES, Field, can_be_bad
 from studies.measurands import MEASURANDS
+from studies.suggestions import suggestion
 
 Severity = Literal["reject", "warn"]
 Row = Mapping[str, Any]
@@ -294,8 +295,6 @@ def _scan_rules() -> list[Rule]:
 
 
 def _measurand_hint(word: str) -> str:
-    from studies.suggestions import suggestion
-
     return f"{suggestion(word, MEASURANDS)} Correct it, or recode it in the mapping."
 
 

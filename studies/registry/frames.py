@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, Text, cast, func, literal, null, sele
 
 from studies.progress import NoProgress, Progress, Stage
 from studies.registry.columns import column_parts
-from studies.registry.schema import Device, Prediction, Reading, Run, RunCheckpoint, Scan, Site, Subject, Visit
+from studies.registry.schema import Device, Prediction, Reading, Run, Scan, Site, Subject, Visit
 
 _TEXT = pa.large_string()
 _SUBJECT = pa.schema(
@@ -156,8 +156,3 @@ def _content_hash(subjects: pd.DataFrame, measurements: pd.DataFrame) -> str:
         digest.update("\n".join(columns).encode())
         digest.update(hashes.to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def run_checkpoints(connection: Connection, run_id: int) -> list[int]:
-    """Keys of the checkpoints of a run."""
-    return list(connection.execute(select(RunCheckpoint.checkpoint_id).where(RunCheckpoint.run_id == run_id)).scalars())
