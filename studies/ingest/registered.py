@@ -41,9 +41,12 @@ def gather_registered(connection: Connection, study_id: int, gathered: Gathered)
         .join(Subject, Visit.subject_id == Subject.id)
         .where(Subject.study_id == study_id, Reading.measurand.in_(anthropometry.MEASURANDS))
     )
-    parts = (part.to_pandas() for part in column_parts(connection, body, _BODY))
-    # Only the visit's key is kept of its name: there are a million texts otherwise.
-    values = [part.assign(visit_key=normalise.visit_keys(part)).drop(columns=["subject_id", "visit"]) for part in parts]
+    values = []
+    for part in column_parts(connection, body, _BODY):
+        rows = part.to_pandas()
+        gathered.add_statures(rows)
+        # Only the visit's key is kept of its name: there are a million texts otherwise.
+        values.append(rows.assign(visit_key=normalise.visit_keys(rows)).drop(columns=["subject_id", "visit"]))
     gathered.add_registered_body(pd.concat(values, ignore_index=True))
     first = (
         select(Reading.visit_id, func.min(Reading.measured_at).label("moment"))

@@ -322,6 +322,7 @@ class Transformer:
     def _long(self, base: pd.DataFrame, chunk: pd.DataFrame) -> pd.DataFrame:
         """One row for each filled cell of the wide table's value columns."""
         parts = []
+        empty = np.ones(len(chunk), dtype=bool)
         for wide in self.bound.rule.values:
             column = self.bound.name_in_source(wide.column)
             if column is None:
@@ -336,11 +337,18 @@ class Transformer:
             part["unit"] = wide.unit if wide.unit is not None else pd.Series(pd.NA, index=part.index, dtype="str")
             self._overrides(part, wide, chunk[filled])
             parts.append(part)
+            empty &= ~filled
+        if empty.any():
+            self.bound.not_selected[self._nothing_measured()] += int(empty.sum())
         if not parts:
             return base.iloc[:0].assign(
                 value=0.0, bad_value=False, measurand="", bad_measurand=False, unit="", column=""
             )
         return pd.concat(parts, ignore_index=True)
+
+    def _nothing_measured(self) -> str:
+        names = [name for wide in self.bound.rule.values if (name := self.bound.name_in_source(wide.column))]
+        return f"no value in {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
 
     def _overrides(self, part: pd.DataFrame, wide: WideValue, chunk: pd.DataFrame) -> None:
         for name in ("method", "device", "visit"):

@@ -26,6 +26,7 @@ class Gathered:
     order: Sequence[str] = ()
     keys: dict[str, list[np.ndarray]] = field(default_factory=dict)
     body: list[pd.DataFrame] = field(default_factory=list)
+    statures: list[pd.DataFrame] = field(default_factory=list)
     dates: list[pd.DataFrame] = field(default_factory=list)
     _sequences: dict[str, float] = field(default_factory=dict)
 
@@ -36,14 +37,22 @@ class Gathered:
             self.add_dates(chunk["subject_id"], chunk["visit"], chunk[moment])
         if table == "readings":
             self.add_body(chunk)
+            self.add_statures(chunk)
 
     def add_body(self, rows: pd.DataFrame) -> None:
-        """Values of mass, stature, BMI and waist: columns `visit_key`, `measurand`, `value`."""
+        """Values of mass, stature, BMI and waist: columns `visit_key`, `measurand`, `method`, `value`."""
         here = rows["measurand"].isin(anthropometry.MEASURANDS) & rows["value"].notna()
         # A whole-body mass by DXA is no weighing; it neither judges nor is judged.
         here &= rows["method"].ne("dxa").fillna(True).astype(bool)
         if here.any():
             self.body.append(rows.loc[here, ["visit_key", "measurand", "value"]])
+
+    def add_statures(self, rows: pd.DataFrame) -> None:
+        """Statures at any visit, as adults have them: columns `subject_id`, `measurand`, `value`."""
+        here = rows["measurand"].eq("stature_cm") & rows["value"].between(*anthropometry.ADULT_STATURE_CM)
+        if here.any():
+            found = rows.loc[here, ["subject_id", "value"]]
+            self.statures.append(pd.DataFrame({"subject": _subject_keys(found["subject_id"]), "value": found["value"]}))
 
     def add_dates(self, subjects: pd.Series, visits: pd.Series, moments: pd.Series) -> None:
         """First and last date of each visit whose place in the order is known."""
@@ -93,6 +102,7 @@ class Facts:
         self.latest = np.datetime64((now + timedelta(days=1)).replace(microsecond=0), "us")
         self.repeated = repeated
         self._bodies = _bodies(gathered.body)
+        self._statures = _statures(gathered.statures)
         self._earlier = _earlier(gathered.dates)
 
     def subjects(self, chunk: pd.DataFrame) -> pd.DataFrame:
@@ -113,6 +123,11 @@ class Facts:
         if here.any():
             rows = chunk.loc[here, ["measurand", "value"]].assign(adult=age[here] >= anthropometry.ADULT_AGE)
             beside = self._bodies.reindex(chunk.loc[here, "visit_key"].to_numpy())
+            # Adults are measured once: at other visits their stature is still known.
+            elsewhere = self._statures.reindex(_subject_keys(chunk.loc[here, "subject_id"])).to_numpy()
+            beside["stature_cm"] = beside["stature_cm"].where(
+                beside["stature_cm"].notna() | ~rows["adult"].to_numpy(), elsewhere
+            )
             judged = anthropometry.problems(rows, beside)
             chunk.loc[here, "body_problem"], chunk.loc[here, "body_doubt"] = judged["problem"], judged["doubt"]
         return chunk
@@ -184,6 +199,17 @@ def _bodies(parts: list[pd.DataFrame]) -> pd.DataFrame:
     frame = pd.concat(parts, ignore_index=True)
     wide = frame.pivot_table(index="visit_key", columns="measurand", values="value", aggfunc="mean")
     return wide.reindex(columns=list(anthropometry.MEASURANDS))
+
+
+def _statures(parts: list[pd.DataFrame]) -> pd.Series:
+    """Mean stature of each subject over all visits, by the subject's key."""
+    if not parts:
+        return pd.Series(dtype=float)
+    return pd.concat(parts, ignore_index=True).groupby("subject")["value"].mean()
+
+
+def _subject_keys(subjects: pd.Series) -> np.ndarray:
+    return pd.util.hash_pandas_object(subjects, index=False).to_numpy()
 
 
 def _earlier(parts: list[pd.DataFrame]) -> pd.Series:

@@ -277,6 +277,19 @@ def test_pounds_are_told_by_what_the_registry_knows_of_the_person(desk_on_both, 
     assert desk_on_both.ingest().rejected == 0
 
 
+def test_the_stature_of_an_adult_counts_at_every_visit(desk_on_both, refused) -> None:
+    desk_on_both.write("subjects.csv", "subject_id,sex,age\nS1,F,40\nS2,F,9\n")
+    lines = [f"S{i},baseline,,stature_cm,tape,,{cm},cm,1\n" for i, cm in ((1, 165), (2, 130))]
+    desk_on_both.write("readings.csv", READINGS + "".join(lines))
+    desk_on_both.ingest()
+    later = "week-12,,weight_kg,scale,,{},kg,1\n", "week-12,,waist_cm,tape,,{},cm,1\n"
+    rows = [f"S1,{later[0].format(154.3)}", f"S1,{later[1].format(78)}", f"S2,{later[0].format(70)}"]
+    desk_on_both.write("readings.csv", READINGS + "".join(rows))
+    told = refused(desk_on_both.ingest())
+    assert list(told) == [("readings.csv", 2)]  # a child's stature of long ago judges nothing
+    assert "at a stature of 165 cm a mass of 154.3 kg" in told["readings.csv", 2][0]["reason"]
+
+
 def test_a_corrected_value_is_judged_beside_its_own_file_not_beside_what_it_corrects(desk, refused) -> None:
     desk.write("subjects.csv", "subject_id,sex,age\nS1,F,40\n")
     desk.write("readings.csv", READINGS + "S1,v1,,stature_cm,tape,,123,cm,1\n")

@@ -26,6 +26,8 @@ def made_up(people: int = 30, seed: int = 1) -> dict[str, pd.DataFrame]:
     demo |= {"RIDRETH1": rng.integers(1, 6, people).astype(float), "SDDSRVYR": 1.0, "WTMEC2YR": 1234.5}
     bmx = {"SEQN": number, "BMXWT": weight, "BMXHT": stature, "BMXBMI": bmi, "BMXWAIST": waist}
     bmx["BMXWAIST"][3] = np.nan
+    for name in ("BMXWT", "BMXHT", "BMXBMI", "BMXWAIST"):  # came, and was not measured
+        bmx[name][9] = np.nan
     bix = {"SEQN": number, "BIAEXSTS": np.where(number == 5, 3.0, 1.0), "BIDPFAT": fat + 1}
     dxx = pd.DataFrame({"SEQN": number, "DXITOT": np.where(number == 7, 1.0, 0.0), "DXDTOPF": fat})
     dxx = dxx.loc[dxx.index.repeat(5)].assign(_MULT_=np.tile(np.arange(1.0, 6.0), people))
@@ -54,9 +56,10 @@ def counts(result) -> tuple[int, int, int]:
 def test_made_up_files_are_selected_as_the_survey_is(desk) -> None:
     paths = write_transport(desk.folder, {name: f"{name}.XPT" for name in FILES}, made_up())
     result = desk.ingest(*paths, mapping="nhanes-1999")
-    # 30 x (mass, stature, BMI) + 29 waists, one bioimpedance exam not complete, one DXA imputed.
-    assert counts(result) == (30, 3 * 30 + 29 + 29 + 29, 0)
+    # 29 x (mass, stature, BMI) + 28 waists, one bioimpedance exam not complete, one DXA imputed.
+    assert counts(result) == (30, 3 * 29 + 28 + 29 + 29, 0)
     reasons = {source["file"]: source["rows_not_selected"] for source in result.report["sources"]}
+    assert reasons["BMX.XPT"] == [{"reason": "no value in BMXWT, BMXHT, BMXBMI, BMXWAIST", "n": 1}]
     assert reasons["BIX.XPT"] == [{"reason": "bioimpedance exam not complete", "n": 1}]
     assert {entry["reason"]: entry["n"] for entry in reasons["DXX.XPT"]} == {
         "further imputation of the same scan": 120,
@@ -79,7 +82,7 @@ def test_made_up_files_are_selected_as_the_survey_is(desk) -> None:
 )
 def test_cycles_of_other_names_are_served_unchanged(desk, names) -> None:
     paths = write_transport(desk.folder, names, cycle_of(made_up(), 1))
-    assert counts(desk.ingest(*paths, mapping="nhanes-1999")) == (30, 177, 0)
+    assert counts(desk.ingest(*paths, mapping="nhanes-1999")) == (30, 173, 0)
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["numbers as whole numbers", "numbers as decimals"])
@@ -89,7 +92,7 @@ def test_other_formats_with_the_same_columns_say_the_same(desk, whole: bool) -> 
     first = desk.ingest(
         *write_transport(desk.folder / "xpt", {n: f"{n}.XPT" for n in FILES}, tables), mapping="nhanes-1999"
     )
-    assert counts(first) == (30, 177, 0)
+    assert counts(first) == (30, 173, 0)
     paths = []
     for name, frame in tables.items():
         if whole:
@@ -97,7 +100,7 @@ def test_other_formats_with_the_same_columns_say_the_same(desk, whole: bool) -> 
         paths.append(desk.write(f"csv/{name}.csv", frame.to_csv(index=False)))
     again = desk.ingest(*paths, mapping="nhanes-1999")
     assert again.rejected == 0
-    assert again.report["tables"]["readings"]["unchanged"] == 177
+    assert again.report["tables"]["readings"]["unchanged"] == 173
     assert again.report["tables"]["subjects"]["unchanged"] == 30
 
 
@@ -106,7 +109,7 @@ def test_several_cycles_go_into_one_study(desk) -> None:
     paths = write_transport(desk.folder, {name: f"{name}.XPT" for name in FILES}, first)
     for number, letter in enumerate("BC", start=1):
         paths += write_transport(desk.folder, {n: f"{n}_{letter}.XPT" for n in FILES}, cycle_of(first, number))
-    assert counts(desk.ingest(*paths, mapping="nhanes-1999")) == (90, 3 * 177, 0)
+    assert counts(desk.ingest(*paths, mapping="nhanes-1999")) == (90, 3 * 173, 0)
 
 
 def test_a_reading_of_someone_of_another_cycle_is_refused(desk, refused) -> None:
