@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -215,7 +216,7 @@ def _check_archive(path: Path, options: ReaderOptions) -> None:
             for part in archive.namelist():
                 if part.endswith((".xml", ".rels", ".vml")):
                     _check_prolog(path, archive, part)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error) as error:
         raise _damaged(path, error) from error
 
 

@@ -35,6 +35,7 @@ class ParquetTable(SourceTable):
         try:
             with pq.ParquetFile(self.path) as file:
                 for batch in file.iter_batches(batch_size=rows):
+                    batch.validate(full=True)  # bytes that are no text would fail anywhere later
                     yield _frame(batch, self.columns, columns, number)
                     number += batch.num_rows
         except (pa.ArrowException, OSError) as error:

@@ -194,7 +194,7 @@ def _decode(path: Path, member: _Member, data: bytes, count: int) -> pd.DataFram
         frame, meta = pyreadstat.read_xport(
             io.BytesIO(content), dates_as_pandas_datetime=True, encoding=member.encoding, metadataonly=count == 0
         )
-    except (pyreadstat.ReadstatError, UnicodeDecodeError, OverflowError) as error:
+    except Exception as error:  # a damaged description can fail in any way inside the decoder
         raise DataError(
             f"cannot be decoded ({error}).",
             where=Where(file=str(path)),
@@ -224,6 +224,8 @@ def _is_utf8(path: Path, member: _Member) -> bool:
         pyreadstat.read_xport(io.BytesIO(member.header), metadataonly=True)
     except UnicodeDecodeError:  # in a label
         return False
+    except Exception:  # it is damaged, which decoding it will say
+        return True
     step = max(1, _CHUNK_BYTES // member.width)
     with open(path, "rb") as file:
         file.seek(member.start)
