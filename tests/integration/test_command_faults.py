@@ -195,8 +195,6 @@ def someone_who_may_not_write() -> Iterator[None]:
 
 def test_a_workspace_that_may_not_be_written_is_told(study, tmp_path: Path) -> None:
     desk, command = study
-    if os.geteuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in Path(__file__).parents):
-        pytest.skip("needs a checkout that other users may read, since root has to become one of them")
     # Everything is imported now: the other user may not be able to.
     assert command("ingest", "trial", desk.folder, "--dry-run").code == 3
     shutil.rmtree(desk.registry.folder / "ingests")
@@ -213,6 +211,10 @@ def test_a_workspace_that_may_not_be_written_is_told(study, tmp_path: Path) -> N
         old = command("ingest", "trial", desk.folder, "--workspace", locked / "workspace")
         new = command("study", "create", "x", "--template", "blank", "--workspace", locked / "new")
 
+    # Root has to become someone else to be refused, and that user may not be able to read Python or Calliper itself.
+    blind = [told.error for told in (old, new) if os.geteuid() == 0 and str(tmp_path) not in told.error]
+    if blind:
+        pytest.skip(f"needs an installation that other users may read: {blind[0].strip()}")
     assert_told(old, 5, f"The workspace {locked / 'workspace'} cannot be", "a folder that you may write to")
     assert_told(new, 5, f"The workspace {locked / 'new'} cannot be created: Permission denied", "with --workspace")
     assert not (locked / "new").exists()
