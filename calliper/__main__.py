@@ -52,10 +52,13 @@ def _note_interruptions() -> None:
 
 
 def _message(error: BaseException) -> tuple[str, int]:
-    from studies.errors import CalliperError, DataError, StorageError
+    from studies.errors import CalliperError, DataError, ModelError, StorageError
 
     if isinstance(error, CalliperError):
         return str(error), error.exit_code
+    if type(error).__module__ == "models.errors":
+        unusable = type(error).__name__ == "ModelFileError"
+        return str(error), (ModelError if unusable else DataError).exit_code
     if type(error).__module__.startswith("validation."):
         return str(error), DataError.exit_code
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
