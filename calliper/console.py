@@ -59,7 +59,10 @@ def _cell(value: Any) -> str:
 
 
 class TerminalProgress:
-    """Progress bars at a terminal, nothing elsewhere."""
+    """Progress at a terminal, nothing elsewhere: a bar with percentage and time left, or one that only moves.
+
+    A stage of unknown length is taken off the screen when it is over.
+    """
 
     def __init__(self) -> None:
         self.shown = sys.stderr.isatty()
@@ -70,17 +73,23 @@ class TerminalProgress:
             yield _Quiet()
             return
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = [
-            SpinnerColumn(),
-            TextColumn("{task.description:<12}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        ]
-        with Progress(*columns, console=Console(stderr=True)) as bars:
-            yield _Bar(bars, bars.add_task(title, total=total))
+        columns = [SpinnerColumn(), TextColumn("{task.description:<19}"), BarColumn(), TimeElapsedColumn()]
+        if total is not None:
+            columns += [TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn()]
+        with Progress(*columns, console=Console(stderr=True), transient=total is None) as bars:
+            task = bars.add_task(title, total=total)
+            yield _Bar(bars, task)
+            bars.update(task, completed=total)  # totals can be estimates
 
     def say(self, sentence: str) -> None:
         remark(sentence)

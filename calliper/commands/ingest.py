@@ -35,11 +35,12 @@ def ingest(
     from studies.ingest.mapping import load_mapping
     from studies.registry.workspace import open_registry
 
-    chosen = load_mapping(mapping)
+    chosen, progress = load_mapping(mapping), TerminalProgress()
     with open_registry(workspace) as registry:
         registry.wait_seconds, registry.on_wait = wait, waiting
-        result = run_ingest(registry, study, sources, chosen, dry_run=dry_run, progress=TerminalProgress())
-        write_ingest_report(result.report, result.folder)
+        result = run_ingest(registry, study, sources, chosen, dry_run=dry_run, progress=progress)
+        with progress.stage("Reporting"):
+            write_ingest_report(result.report, result.folder)
     if as_json:
         print_json(result.report)
     else:

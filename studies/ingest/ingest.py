@@ -61,6 +61,7 @@ _CONTENT = {
 _NORMALISE = {"subjects": normalise.subjects, "scans": normalise.scans, "readings": normalise.readings}
 _ORDER = ("subjects", "scans", "readings")
 CHANGES_SHOWN = 200
+_WRITTEN = 100_000  # rows between two steps of the progress
 
 
 @dataclass
@@ -94,10 +95,12 @@ def ingest(
     settle_unfinished(registry)
     with registry.reading() as connection:
         study = find_study(connection, study_name)
-    opened = open_sources([Path(path) for path in paths], options=_reader_options(mapping))
-    tables = redcap_tables(opened) if mapping.reader == "redcap" else opened
+    with progress.stage("Opening"):
+        opened = open_sources([Path(path) for path in paths], options=_reader_options(mapping))
+        tables = redcap_tables(opened) if mapping.reader == "redcap" else opened
     try:
-        binding = bind(mapping, tables)
+        with progress.stage("Preparing"):
+            binding = bind(mapping, tables)
         if binding.faults:
             raise binding.faults[0] if len(binding.faults) == 1 else Faults(binding.faults)
         with registry.scratch() as scratch:
@@ -146,17 +149,18 @@ class _Work:
         for table in _ORDER:
             self.staged[table] = Stage(self.scratch, f"staged-{table}")
             self.accepted[table] = Stage(self.scratch, f"accepted-{table}")
-        with self.progress.stage("Reading", None) as stage:
+        counts = [rule.source.expected_rows for rule in self.binding.rules]
+        total = None if None in counts else 2 * sum(count or 0 for count in counts)
+        with self.progress.stage("Reading", total) as stage:
             for table in _ORDER:
                 for bound in (rule for rule in self.binding.rules if rule.table == table):
-                    transformer = Transformer(bound, self.mapping.options)
+                    transformer = Transformer(bound, self.mapping.options, stage.advance)
                     transformer.observe_dates()
                     for chunk in transformer.chunks():
                         chunk = _NORMALISE[table](chunk)
                         chunk["rule_index"] = self.binding.rules.index(bound)
                         self.gathered.add(table, chunk)
                         self.staged[table].add(chunk)
-                        stage.advance(len(chunk))
         for index, table in enumerate(self.tables):
             for bad in table.malformed:
                 self.collected.failures.append(
@@ -170,26 +174,26 @@ class _Work:
 
     def check(self) -> None:
         """Run the rules over everything staged; what passes is accepted, with the warnings as flags."""
-        people = self._known_people()
-        repeated = {table: self._repeated(table) for table in _ORDER}
-        facts = Facts(self.gathered, now=datetime.now(), repeated=repeated, people=people)
+        with self.progress.stage("Preparing"):
+            suites = {table: Suite(table, self._rules[table]) for table in _ORDER if self.staged[table].rows}
+            people = self._known_people()
+            repeated = {table: self._repeated(table) for table in _ORDER}
+            facts = Facts(self.gathered, now=datetime.now(), repeated=repeated, people=people)
         total = sum(stage.rows for stage in self.staged.values())
         with self.progress.stage("Checking", total) as stage:
-            for table in _ORDER:
-                if not self.staged[table].rows:
-                    continue
-                suite = Suite(table, self._rules[table])
+            for table, suite in suites.items():
                 if table != "subjects":
                     facts.people = people
                 for chunk in self.staged[table].frames():
                     chunk = getattr(facts, table)(chunk)
                     if table == "scans":
-                        chunk = check_photos(chunk, self.tables, self._photos)
+                        chunk = check_photos(chunk, self.tables, self._photos, stage)
                     good = self._judge(table, suite, chunk)
                     self.accepted[table].add(good[list(LOADED[table])])
                     if table == "subjects":
                         people = _with_new_people(people, chunk, good, self.names)
-                    stage.advance(len(chunk))
+                    if table != "scans":  # of which every one is told, since photos take long
+                        stage.advance(len(chunk))
                 self.staged[table] = Stage(self.scratch, f"checked-{table}")  # nothing is needed of it any more
                 shutil.rmtree(self.scratch / f"staged-{table}", ignore_errors=True)
 
@@ -251,7 +255,8 @@ class _Work:
 
     def load(self, *, started: datetime, clock: float, dry_run: bool) -> IngestResult:
         """Load what was accepted, file what was not, and report both."""
-        rejected = list(self._rejected_rows())
+        with self.progress.stage("Preparing"):
+            rejected = list(self._rejected_rows())
         with (
             self.progress.stage("Writing", sum(stage.rows for stage in self.accepted.values())) as stage,
             ExitStack() as held,
@@ -303,8 +308,9 @@ class _Work:
         loader.visits(chunk for frames in both for chunk in frames)
         for table, load in (("scans", loader.scans), ("readings", loader.readings)):
             for chunk in self.accepted[table].frames():
-                load(chunk)
-                stage.advance(len(chunk))
+                for first in range(0, len(chunk), _WRITTEN):
+                    load(chunk.iloc[first : first + _WRITTEN])
+                    stage.advance(min(_WRITTEN, len(chunk) - first))
 
     def _close_batch(
         self, connection: Connection, batch: int, number: int, loader: Loader, report: dict[str, Any]

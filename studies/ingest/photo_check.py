@@ -9,10 +9,11 @@ import pandas as pd
 
 from studies.ingest.load import VIEWS
 from studies.photos import PhotoProblem, PhotoStore, check, locate
+from studies.progress import Stage
 from studies.readers import SourceTable
 
 
-def check_photos(chunk: pd.DataFrame, tables: Sequence[SourceTable], store: PhotoStore) -> pd.DataFrame:
+def check_photos(chunk: pd.DataFrame, tables: Sequence[SourceTable], store: PhotoStore, stage: Stage) -> pd.DataFrame:
     """Adds `photos` (JSON of the usable ones), `photo_problem`, `photo_doubt` and `photo_view` (the view at fault).
 
     A usable photo is stored at once: the store is addressed by content, so that it is harmless if the ingest ends here.
@@ -53,5 +54,6 @@ def check_photos(chunk: pd.DataFrame, tables: Sequence[SourceTable], store: Phot
         problems.append("; ".join(problem) or None)
         doubts.append("; ".join(doubt) or None)
         at_fault.append(view_at_fault)
+        stage.advance()
     text = {"photos": found, "photo_problem": problems, "photo_doubt": doubts, "photo_view": at_fault}
     return chunk.assign(**{name: pd.Series(values, index=chunk.index, dtype="str") for name, values in text.items()})

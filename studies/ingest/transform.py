@@ -16,7 +16,7 @@ import fnmatch
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -226,10 +226,11 @@ def _read_joined(join: Join, key: str, tables: Sequence[SourceTable]) -> pd.Data
 
 
 class Transformer:
-    """Runs one bound rule over its source."""
+    """Runs one bound rule over its source, and tells of every row that it reads: each row twice."""
 
-    def __init__(self, bound: BoundRule, options: Options):
+    def __init__(self, bound: BoundRule, options: Options, tell: Callable[[int], None] = lambda rows: None):
         self.bound = bound
+        self.tell = tell
         self.default_date_format = options.date_format
         self.missing = options.missing
         self.fields = {item.name: item for item in TABLES[bound.table]}
@@ -240,6 +241,7 @@ class Transformer:
             if self.missing:
                 chunk = chunk.mask(chunk.apply(lambda column: as_code(column).isin(self.missing)))
             yield chunk
+            self.tell(len(chunk))
 
     def observe_dates(self) -> None:
         """Look at every value of the columns that hold dates, so that their convention is known before parsing.
@@ -260,6 +262,8 @@ class Transformer:
         for chunk in self._source_chunks(here) if here else ():
             for column in here:
                 bound.dates[column].observe(_dates_as_written(chunk[column]))
+        if not here:
+            self.tell(bound.source.expected_rows or 0)
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         """Canonical chunks, in the order of the source's rows."""

@@ -68,6 +68,7 @@ class DelimitedTable(SourceTable):
             encoding=scan.encoding,
             delimiter=dialect.delimiter,
         )
+        self.expected_rows = max(0, scan.lines - dialect.first_row + 1)
         self._unnamed = trailing
         self._body = dialect.body
         self._guards = scan.apostrophes

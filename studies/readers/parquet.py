@@ -67,7 +67,9 @@ def open_parquet(path: Path) -> ParquetTable:
         faults.append(DataError("has no rows.", where=where, remedy="Export it again, with its data."))
     if faults:
         raise Faults(faults)
-    return ParquetTable(path, name=path.stem, columns=columns)
+    table = ParquetTable(path, name=path.stem, columns=columns)
+    table.expected_rows = rows
+    return table
 
 
 def _frame(batch: pa.RecordBatch, names: list[str], columns: list[str], first: int) -> pd.DataFrame:

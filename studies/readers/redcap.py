@@ -170,6 +170,7 @@ class RedcapTable(SourceTable):
             delimiter=base.delimiter,
             sheet=base.sheet,
         )
+        self.expected_rows = base.expected_rows
 
     @property
     def origin(self) -> SourceTable:

@@ -28,12 +28,14 @@ class SourceTable(ABC):
     columns: names, stripped of blanks. typed: False when every value is raw text (dtype str, missing = NaN).
     decimal: "." or ",", for `parse_numbers`. encoding, delimiter: as detected or given (text formats, else None).
     first_row: number of the first data row as a person sees it. size: bytes of the file.
+    expected_rows: about how many rows there are, where that is known before they are read (for progress bars).
     malformed: rows that do not fit, in order of row; filled while chunks are consumed, each row once.
     notes: sentences about what the reader decided or left out.
     """
 
     format: str = ""
     typed: bool = True
+    expected_rows: int | None = None
 
     def __init__(
         self,

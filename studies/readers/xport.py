@@ -63,6 +63,7 @@ class XportTable(SourceTable):
             path, name=name, columns=columns, encoding=(member.encoding or "utf-8") if member.texts else None
         )
         self._member = member
+        self.expected_rows = member.rows
 
     def _chunks(self, columns: list[str], rows: int) -> Iterator[pd.DataFrame]:
         member = self._member

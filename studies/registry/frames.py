@@ -52,11 +52,13 @@ def study_frames(
         for query in (readings, predictions)
         if query is not None
     )
-    with (progress or NoProgress()).stage("Loading", total) as stage:
+    progress = progress or NoProgress()
+    with progress.stage("Loading", total) as stage:
         measurements = _measurements(connection, readings, "reading", stage)
         if predictions is not None:
             predicted = _measurements(connection, predictions, "prediction", stage)
             measurements = pd.concat([measurements, predicted], ignore_index=True)
+    with progress.stage("Ordering"):
         subjects = _subjects(connection, study_id)
         visits = _visits(connection, study_id, measurements)
         return StudyFrames(subjects, visits, measurements, _content_hash(subjects, measurements))
