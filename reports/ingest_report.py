@@ -72,11 +72,17 @@ def ingest_document(report: Mapping[str, Any]) -> Document:
         title=title,
         kind="Ingest report",
         facts=_facts(report),
-        banner="Trial only: nothing was kept." if report.get("dry_run") else "",
+        banner=_banner(report),
         footer=f"Calliper {(report.get('calliper') or {}).get('version', '')} · mapping {_mapping(report)}",
         sections=tuple(sections),
         keywords=("ingest", "data quality"),
     )
+
+
+def _banner(report: Mapping[str, Any]) -> str:
+    """What every page must say: that nothing was kept, that people are synthetic, that photos are rendered."""
+    trial = ["Trial only: nothing was kept."] if report.get("dry_run") else []
+    return " ".join([*trial, *(str(note) for note in report.get("provenance") or [])])
 
 
 def _mapping(report: Mapping[str, Any]) -> str:

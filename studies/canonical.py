@@ -50,6 +50,12 @@ SCAN_FIELDS = (
     Field("back", "text", "path of the back photo"),
     Field("left", "text", "path of the photo of the left side"),
     Field("right", "text", "path of the photo of the right side"),
+    Field(
+        "rendered",
+        "choice",
+        "yes where the photos were rendered from a body model, and no one was photographed",
+        choices=("yes", "no"),
+    ),
 )
 TABLES: dict[str, tuple[Field, ...]] = {
     "subjects": SUBJECT_FIELDS,

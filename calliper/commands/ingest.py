@@ -73,7 +73,7 @@ def print_summary(report: dict[str, Any], folder: Path) -> None:
             print(f"  {place}:{value} {reason.rstrip('.')}.\n      {remedy}")
         if len(faults) > _SHOWN:
             print(f"  ... and {len(faults) - _SHOWN} more kinds of fault; the report has them.")
-    for note in report["notes"]:
+    for note in [*report["provenance"], *report["notes"]]:
         print(f"\nNote: {note}")
     print(f"\nReport: {folder / 'ingest.html'}")
     for file in report["quarantine"]["files"]:

@@ -9,6 +9,8 @@ import typer
 
 from calliper.options import DEFAULT_WORKSPACE, AsJson, StudyName, Workspace
 
+_COUNTS = ("subjects", "synthetic_subjects", "visits", "readings", "scans", "rendered_scans", "quarantined")
+
 app = typer.Typer(help="Studies and their analysis plans.", no_args_is_help=True)
 
 
@@ -70,7 +72,7 @@ def show(name: StudyName, as_json: AsJson = False, workspace: Workspace = DEFAUL
         print_json(found)
         return
     print(f"{found['name']}: {found['title']}\n")
-    print_table([{key: found[key] for key in ("subjects", "visits", "readings", "scans", "quarantined")}])
+    print_table([{key: found[key] for key in _COUNTS}])
     print("\nIngests")
     print_table(found["ingests"])
     print("\nVersions of the plan")

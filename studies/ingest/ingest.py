@@ -49,13 +49,14 @@ from studies.readers import ReaderOptions, SourceTable, explain_number, file_sha
 from studies.registry import audit
 from studies.registry.catalogue import StudyRecord, find_study
 from studies.registry.claims import claim
+from studies.registry.provenance import study_provenance
 from studies.registry.schema import IngestBatch, QuarantinedRow
 from studies.registry.workspace import Registry
 from studies.version import VERSION
 
 _CONTENT = {
     "subjects": ("site", "sex", "age", "birth_date", "enrolled_on", "ethnicity", "consent", "attributes"),
-    "scans": ("captured_at", "device", *VIEWS),
+    "scans": ("captured_at", "device", "rendered", *VIEWS),
     "readings": ("value", "unit", "measured_at"),
 }
 _NORMALISE = {"subjects": normalise.subjects, "scans": normalise.scans, "readings": normalise.readings}
@@ -326,7 +327,7 @@ class _Work:
         detail = {
             "batch": number, "mapping": report["mapping"], "tables": report["tables"],
             "sources": {source["file"]: source["sha256"] for source in report["sources"]},
-            "quarantined": report["quarantine"]["rows"],
+            "quarantined": report["quarantine"]["rows"], "rendered_scans": loader.rendered_scans,
         }  # fmt: skip
         audit.append(
             connection, [audit.Event("ingest", "study", self.study.name, detail, self.study.name), *loader.events]
@@ -409,6 +410,7 @@ class _Work:
         return {
             "calliper": {"format": 1, "version": VERSION},
             "study": self.study.name,
+            "provenance": study_provenance(loader.connection, self.study.id),
             "batch": None if dry_run else number,
             "dry_run": dry_run,
             "status": "dry run" if dry_run else "ingested" if touched else "unchanged",

@@ -47,7 +47,7 @@ VIEWS = tuple(item.name for item in TABLES["scans"] if item.name in ("front", "b
 _ORIGIN = ("flags", "source", "row")
 LOADED = {  # what is loaded of a checked chunk
     "subjects": (*(item.name for item in TABLES["subjects"]), "attributes", *_ORIGIN),
-    "scans": ("subject_id", "scan_id", "visit", "captured_at", "device", "attributes", "photos", *_ORIGIN),
+    "scans": (*(item.name for item in TABLES["scans"] if item.name not in VIEWS), "attributes", "photos", *_ORIGIN),
     "readings": (*(item.name for item in TABLES["readings"]), "reported_value", "reported_unit", *_ORIGIN),
 }
 _SUBJECT_COLUMNS = ("sex", "age", "birth_date", "enrolled_on", "ethnicity", "consent")
@@ -84,7 +84,11 @@ class Counts:
 
 @dataclass
 class Loader:
-    """Loads one batch. `order` is the mapping's order of visits; `photos` are those that the store must have then."""
+    """Loads one batch. `order` is the mapping's order of visits.
+
+    Of what it loaded: `photos` are those that the store must have then, `rendered_scans` the number of new scans that
+    are rendered.
+    """
 
     connection: Connection
     study: StudyRecord
@@ -93,6 +97,7 @@ class Loader:
     counts: dict[str, Counts] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     events: list[audit.Event] = field(default_factory=list)
+    rendered_scans: int = 0
     photos: set[StoredPhoto] = field(default_factory=set)
     replaced_photos: set[StoredPhoto] = field(default_factory=set)
     _subjects: Codes = field(default_factory=lambda: Codes(()))
@@ -347,7 +352,7 @@ class Loader:
             given = json.loads(row["attributes"])
             source = {"batch_id": self.batch_id, "source_file": row["source"], "source_row": row["row"]}
             old = self.connection.execute(
-                select(Scan.id, Scan.captured_at, Device.code.label("device"), Scan.attributes)
+                select(Scan.id, Scan.captured_at, Device.code.label("device"), Scan.rendered, Scan.attributes)
                 .join(Device, Scan.device_id == Device.id)
                 .where(Scan.visit_id == key, Scan.code == row["scan_id"])
             ).one_or_none()
@@ -359,6 +364,7 @@ class Loader:
                         code=row["scan_id"],
                         captured_at=row["captured_at"],
                         device_id=devices[row["device"]],
+                        rendered=row["rendered"] == "yes",
                         attributes=given,
                         flags=row["flags"],
                         **source,
@@ -367,6 +373,7 @@ class Loader:
                 ).scalar_one()
                 self._add_photos(scan_id, photos)
                 count.new += 1
+                self.rendered_scans += row["rendered"] == "yes"
                 continue
             before = len(self.changes)
             updates = self._scan_changes(old, row, given, devices)
@@ -388,6 +395,9 @@ class Loader:
         if row["device"] not in ("", old.device):
             updates["device_id"] = devices[row["device"]]
             self._note("scans", subject, "device", old.device, row["device"], place)
+        if row["rendered"] is not None and (row["rendered"] == "yes") != old.rendered:
+            updates["rendered"] = row["rendered"] == "yes"
+            self._note("scans", subject, "rendered", "yes" if old.rendered else "no", row["rendered"], place)
         differing = {name: value for name, value in given.items() if old.attributes.get(name) != value}
         if differing:
             updates["attributes"] = {**old.attributes, **differing}

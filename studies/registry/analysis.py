@@ -5,7 +5,8 @@ from __future__ import annotations
 from studies.analysis import StudyAnalysis, analyze
 from studies.progress import Progress
 from studies.registry.catalogue import current_plan, find_study
-from studies.registry.frames import StudyFrames, study_frames
+from studies.registry.frames import study_frames
+from studies.registry.provenance import study_provenance
 from studies.registry.workspace import Registry
 
 
@@ -17,8 +18,9 @@ def analyze_study(
         study = find_study(connection, name)
         record = current_plan(connection, study.id)
         frames = study_frames(connection, study.id, progress=progress)
+        notes = study_provenance(connection, study.id)
     return analyze(
-        study={"name": study.name, "title": study.title, "notes": _provenance_notes(frames)},
+        study={"name": study.name, "title": study.title, "notes": notes},
         plan=record.plan,
         plan_status={"version": record.version, "hash": record.sha256, "locked": record.locked},
         subjects=frames.subjects,
@@ -28,15 +30,3 @@ def analyze_study(
         index=index,
         progress=progress,
     )
-
-
-def _provenance_notes(frames: StudyFrames) -> list[str]:
-    """What every reader must be told first: that people are synthetic."""
-    marks = frames.subjects.get("synthetic")
-    synthetic = 0 if marks is None else int(marks.astype("str").str.lower().isin(["yes", "true", "1"]).sum())
-    if not synthetic:
-        return []
-    who = "All" if synthetic == len(frames.subjects) else f"{synthetic:,} of {len(frames.subjects):,}"
-    return [
-        f"{who} subjects of this study are synthetic: no real person was measured, and no clinical claim rests on it."
-    ]

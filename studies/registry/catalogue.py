@@ -12,7 +12,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from studies.errors import PlanError, UsageError
 from studies.plan import Plan, plan_from_document, plan_hash
 from studies.registry import audit
-from studies.registry.schema import AnalysisPlan, IngestBatch, QuarantinedRow, Reading, Scan, Study, Subject, Visit
+from studies.registry.provenance import count_rendered_scans, count_scans, count_synthetic_subjects
+from studies.registry.schema import AnalysisPlan, IngestBatch, QuarantinedRow, Reading, Study, Subject, Visit
 from studies.registry.workspace import Registry
 from studies.suggestions import suggestion
 
@@ -91,9 +92,11 @@ def list_studies(connection: Connection) -> list[dict[str, Any]]:
         visits = select(Visit.id).join(Subject).where(Subject.study_id == study.id)
         counts = {
             "subjects": select(func.count()).select_from(Subject).where(Subject.study_id == study.id),
+            "synthetic_subjects": count_synthetic_subjects(study.id),
             "visits": select(func.count()).select_from(visits.subquery()),
             "readings": select(func.count()).select_from(Reading).where(Reading.visit_id.in_(visits)),
-            "scans": select(func.count()).select_from(Scan).where(Scan.visit_id.in_(visits)),
+            "scans": count_scans(study.id),
+            "rendered_scans": count_rendered_scans(study.id),
             "ingests": select(func.count()).select_from(IngestBatch).where(IngestBatch.study_id == study.id),
         }
         plan = current_plan(connection, study.id)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import Connection, Select, Text, cast, func, literal, null, select
+from sqlalchemy import Connection, Select, Text, cast, false, func, literal, null, select
 
 from studies.progress import NoProgress, Progress, Stage
 from studies.registry.columns import column_parts
@@ -27,14 +27,17 @@ _MEASUREMENT = pa.schema(
     {
         "measurement_id": pa.int64(), "subject_id": _TEXT, "visit": _TEXT, "measured_at": pa.timestamp("us"),
         "measurand": _TEXT, "method": _TEXT, "device": _TEXT, "value": pa.float64(), "unit": _TEXT,
-        "replicate": pa.int64(), "flags": _TEXT,
+        "replicate": pa.int64(), "flags": _TEXT, "rendered": pa.bool_(),
     }
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class StudyFrames:
-    """All subjects, visits and measurements of a study, and a hash of what they say (not of when it came in)."""
+    """All subjects, visits and measurements of a study, and a hash of what they say (not of when it came in).
+
+    `rendered` of `measurements`: a prediction of a scan whose photos were rendered.
+    """
 
     subjects: pd.DataFrame
     visits: pd.DataFrame
@@ -96,7 +99,7 @@ def _readings(study_id: int) -> Select[Any]:
     return (
         select(
             Reading.id, Subject.code, Visit.label, Reading.measured_at, Reading.measurand, Reading.method,
-            Device.code.label("device"), Reading.value, Reading.unit, Reading.replicate, Reading.flags,
+            Device.code.label("device"), Reading.value, Reading.unit, Reading.replicate, Reading.flags, false(),
         )
         .join_from(Reading, Visit, Reading.visit_id == Visit.id)
         .join(Subject, Visit.subject_id == Subject.id)
@@ -115,6 +118,7 @@ def _predictions(connection: Connection, study_id: int, run_number: int | None) 
             Prediction.id, Subject.code, Visit.label, Scan.captured_at, Prediction.measurand,
             literal("scan"), Device.code.label("device"), Prediction.value, Prediction.unit,
             func.row_number().over(partition_by=(Scan.visit_id, Prediction.measurand), order_by=Scan.code), null(),
+            Scan.rendered,
         )
         .join_from(Prediction, Run, Prediction.run_id == Run.id)
         .join(Scan, Prediction.scan_id == Scan.id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 VIEWS = ("front", "back", "left", "right")
@@ -119,6 +119,8 @@ class Device(Base):
 
 
 class Scan(FromSource, Base):
+    """One capture session. `rendered`: its photos come from a body model and a renderer, not from a camera."""
+
     __tablename__ = "scan"
     __table_args__ = (UniqueConstraint("visit_id", "code"),)
 
@@ -127,6 +129,7 @@ class Scan(FromSource, Base):
     code: Mapped[str]
     captured_at: Mapped[datetime | None]
     device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    rendered: Mapped[bool] = mapped_column(default=False, server_default=false())
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     flags: Mapped[str | None]
 

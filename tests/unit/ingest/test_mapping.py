@@ -29,7 +29,7 @@ def fault(text: str) -> str:
 
 
 def test_the_built_in_mappings_are_valid() -> None:
-    assert builtin_names() == ["calliper", "nhanes-1999", "redcap", "sdtm"]
+    assert builtin_names() == ["ansur2", "calliper", "nhanes-1999", "redcap", "sdtm"]
     for name in builtin_names():
         assert load_mapping(name).name == name
 
