@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ from studies.ingest.quarantine import (
     MALFORMED,
     Collected,
     Failure,
+    QuarantinedSourceRow,
+    QuarantinedSourceRows,
     QuarantineFiles,
     examples_of,
     with_content,
@@ -63,6 +66,8 @@ _NORMALISE = {"subjects": normalise.subjects, "scans": normalise.scans, "reading
 _ORDER = ("subjects", "scans", "readings")
 CHANGES_SHOWN = 200
 _WRITTEN = 100_000  # rows between two steps of the progress
+_FILED = 2_000  # refused rows that are written at once
+_TOLD = 5_000  # rows at fault that are looked at at once
 
 
 @dataclass
@@ -212,8 +217,9 @@ class _Work:
                 for position in rows:
                     flags.setdefault(int(position), []).append(name)
             self.collected.count(rule, len(chunk), len(rows))
-            for row in chunk.iloc[rows].to_dict("records") if len(rows) else ():
-                self.collected.failures.append(self._failure(table, rule, row))
+            for first in range(0, len(rows), _TOLD):
+                for row in chunk.iloc[rows[first : first + _TOLD]].to_dict("records"):
+                    self.collected.failures.append(self._failure(table, rule, row))
         self.collected.rejected_rows[table] += int(bad.sum())
         self.collected.flagged_rows[table] += len(flags)
         marks = np.full(len(chunk), None, dtype=object)
@@ -226,7 +232,8 @@ class _Work:
         bound = self.binding.rules[int(row["rule_index"])]
         column = self._source_column(bound, rule, row)
         reason, remedy = rule.explain(row)
-        return Failure(rule.name, table, rule.severity, int(row["source"]), int(row["row"]), column, reason, remedy)
+        words = [sys.intern(text) for text in (reason, remedy)]  # most say the same
+        return Failure(rule.name, table, rule.severity, int(row["source"]), int(row["row"]), column, *words)
 
     @staticmethod
     def _source_column(bound: BoundRule, rule: Rule, row: Row) -> str | None:
@@ -257,7 +264,7 @@ class _Work:
     def load(self, *, started: datetime, clock: float, dry_run: bool) -> IngestResult:
         """Load what was accepted, file what was not, and report both."""
         with self.progress.stage("Preparing"):
-            rejected = list(self._rejected_rows())
+            rejected = QuarantinedSourceRows(self.scratch / "quarantined", self._rejected_rows())
         with (
             self.progress.stage("Writing", sum(stage.rows for stage in self.accepted.values())) as stage,
             ExitStack() as held,
@@ -333,7 +340,7 @@ class _Work:
             connection, [audit.Event("ingest", "study", self.study.name, detail, self.study.name), *loader.events]
         )
 
-    def _rejected_rows(self) -> Iterator[Any]:
+    def _rejected_rows(self) -> Iterator[QuarantinedSourceRow]:
         return with_content(self.collected.rejected(), self.tables, self._told)
 
     def _told(self, failure: Failure) -> Failure:
@@ -351,7 +358,7 @@ class _Work:
             return replace(failure, reason=parser.explain(failure.value)) if parser else failure
         return failure
 
-    def _file_rejected(self, connection: Connection, batch: int, rejected: list[Any]) -> None:
+    def _file_rejected(self, connection: Connection, batch: int, rejected: QuarantinedSourceRows) -> None:
         """Into the quarantine, but for rows that lie there already, word for word."""
         present = set(
             connection.execute(
@@ -373,10 +380,13 @@ class _Work:
                     "reasons": row.reasons(),
                 }
             )  # fmt: skip
+            if len(rows) >= _FILED:
+                connection.execute(insert(QuarantinedRow), rows)
+                rows = []
         if rows:
             connection.execute(insert(QuarantinedRow), rows)
 
-    def _write_files(self, folder: Path, report: dict[str, Any], rejected: list[Any]) -> None:
+    def _write_files(self, folder: Path, report: dict[str, Any], rejected: QuarantinedSourceRows) -> None:
         files = QuarantineFiles(folder / "quarantine", self.tables)
         for row in rejected:
             files.add(row)
@@ -388,10 +398,17 @@ class _Work:
     # Report -----------------------------------------------------------------------------------------------------
 
     def _report(
-        self, number: int, loader: Loader, rejected: list[Any], started: datetime, clock: float, *, dry_run: bool
+        self,
+        number: int,
+        loader: Loader,
+        rejected: QuarantinedSourceRows,
+        started: datetime,
+        clock: float,
+        *,
+        dry_run: bool,
     ) -> dict[str, Any]:
-        failures = [failure for row in rejected for failure in row.failures]
-        shown = examples_of(failures)
+        shown = examples_of(failure for row in rejected for failure in row.failures)
+        failures = sum(len(row.failures) for row in rejected)
         doubted = with_content(examples_of(self.collected.flagged()), self.tables, self._told)
         flagged = [failure for row in doubted for failure in row.failures]
         tables: dict[str, dict[str, int]] = {}
@@ -431,7 +448,7 @@ class _Work:
                 "examples": [failure.as_dict(self.names) for failure in flagged],
             },
             "changes": [change.as_dict() for change in loader.changes[:CHANGES_SHOWN]],
-            "notes": self._notes(len(failures) - len(shown), len(loader.changes)),
+            "notes": self._notes(failures - len(shown), len(loader.changes)),
         }
 
     def _notes(self, not_shown: int, changes: int) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import pickle
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from studies.canonical import EXPORT_PREFIX
+from studies.errors import StorageError
 from studies.quality.rules import Rule
 from studies.readers import SourceTable, as_text
 from studies.readers.formulas import guard
@@ -23,7 +25,7 @@ ROW_COLUMN, REASON_COLUMN, TEXT_COLUMN = (f"{EXPORT_PREFIX}{name}" for name in (
 MALFORMED = "row_shape"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Failure:
     """One rule that one source row failed. `column` is the source's column, where one is at fault."""
 
@@ -66,7 +68,7 @@ class Collected:
         self.failed[key] = self.failed.get(key, 0) + failed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class QuarantinedSourceRow:
     """A source row with everything that is wrong with it. `text`: the row as it stands, where it fits no columns."""
 
@@ -90,6 +92,31 @@ class QuarantinedSourceRow:
             {"rule": f.rule, "column": f.column, "value": f.value, "reason": f.reason, "remedy": f.remedy}
             for f in self.failures
         ]
+
+
+class QuarantinedSourceRows:
+    """The source rows of a quarantine, in order and on disk: a whole export may be in it."""
+
+    def __init__(self, path: Path, rows: Iterable[QuarantinedSourceRow]):
+        self.path, self._count = path, 0
+        try:
+            with path.open("wb") as file:
+                for row in rows:
+                    pickle.dump(row, file, pickle.HIGHEST_PROTOCOL)
+                    self._count += 1
+        except OSError as error:
+            raise StorageError(
+                f"The refused rows cannot be written to {path.parent}: {error.strerror or error}.",
+                remedy="Free some disk space and try again; the registry was not changed.",
+            ) from error
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[QuarantinedSourceRow]:
+        with self.path.open("rb") as file:
+            for _ in range(self._count):
+                yield pickle.load(file)  # written above, in a folder of this process alone
 
 
 def with_content(
@@ -128,7 +155,7 @@ def with_content(
         yield from reversed(malformed)
 
 
-def examples_of(failures: Sequence[Failure]) -> list[Failure]:
+def examples_of(failures: Iterable[Failure]) -> list[Failure]:
     """The first failures of each rule, in the order given."""
     seen: Counter[str] = Counter()
     shown = []

@@ -33,7 +33,8 @@ def test_interrupted_by_the_user(study, launcher, cohort, undisturbed, tools, mo
     assert process.wait() == 130, process.error
     # The question whether a writer is busy may itself have made it wait for a moment.
     assert process.error.removeprefix(WAITING) == "Interrupted. Nothing was half written.\n"
-    assert tools.state_of(study) == empty
+    # On a busy machine the interruption can come when all is written already; then all must be.
+    assert tools.state_of(study) in (empty, undisturbed)
     assert launcher.start("ingest", "trial", cohort, workspace=study.folder).wait() == 3
     assert tools.state_of(study) == undisturbed
     tools.assert_no_leftovers(study.folder)
