@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -25,7 +25,8 @@ from validation.errors import Degenerate, OutOfRange, UnknownOption
 from validation.pairs import Floats, codes, confidence, option, pair, same
 from validation.results import Estimate, Result, attempt, digits
 
-INTERVALS = ("exact", "exact-paired", "mover", "approximate")
+INTERVALS = ("exact", "exact-paired", "mover", "approximate", "approximate-1986")
+REPEATED = ("varying", "constant", "mixed")
 SCALES = ("raw", "percent", "percent of reference", "log")
 # Three pairs: with two, a straight line through the differences has no residual left.
 LEAST = 3
@@ -43,6 +44,11 @@ class Limits(Result):
     interval: str
     level: float
     coverage: float = 0.95
+
+    def ratios(self) -> Limits:
+        """Limits of the log scale as ratios test / reference."""
+        lower, upper = self.lower.map(math.exp), self.upper.map(math.exp)
+        return Limits(lower, upper, self.interval, self.level, self.coverage)
 
 
 @dataclass(frozen=True)
@@ -82,23 +88,7 @@ class BlandAltman(Result):
         """The same result with bias and limits as ratios test / reference (only for the log scale)."""
         if self.scale != "log":
             raise Degenerate(f"ratios need the log scale, and this analysis is on the {self.scale} scale")
-        limits = Limits(
-            self.limits.lower.map(math.exp),
-            self.limits.upper.map(math.exp),
-            self.limits.interval,
-            self.limits.level,
-            self.limits.coverage,
-        )
-        return BlandAltman(
-            self.n,
-            self.subjects,
-            self.bias.map(math.exp),
-            self.sd,
-            self.p_value,
-            limits,
-            self.proportional_bias,
-            "ratio",
-        )
+        return replace(self, bias=self.bias.map(math.exp), limits=self.limits.ratios(), scale="ratio")
 
     def __str__(self) -> str:
         limits, p = self.limits, self.p_value
@@ -125,6 +115,8 @@ def bland_altman(
     regress_on: str = "mean",
     subject: ArrayLike | None = None,
     repeated: str = "varying",
+    resamples: int = 2000,
+    seed: int = 1,
 ) -> BlandAltman:
     """Bias, limits of agreement and proportional bias of `test` against `reference`.
 
@@ -133,20 +125,22 @@ def bland_altman(
         level: confidence of every interval.
         coverage: share of the differences that the limits should hold.
         limits_interval: "exact" (each limit by itself: non-central t), "exact-paired" (both limits jointly),
-            "mover" or "approximate" (Bland and Altman 1999).
+            "mover", "approximate" (Bland and Altman 1999) or "approximate-1986" (their first, coarser form).
         scale: "raw", "percent" (of the mean of the two), "percent of reference" or "log" (needs positive values).
         regress_on: "mean" (of the two methods) or "reference".
         subject: (n,) labels. Where a subject has several pairs the analysis is one for repeated measurements, whose
             limits have MOVER intervals (Zou 2013).
         repeated: "varying" when the true value changes from pair to pair, "constant" when the pairs are replicates of
-            one true value (raw scale only; see `validation.repeated` for replicates that are not in pairs).
+            one true value (raw or log scale; see `validation.repeated` for replicates that are not in pairs), "mixed"
+            for a mixed model with bootstrap intervals over whole subjects (`resamples`, `seed`), which suits very
+            unequal numbers of pairs.
 
     Formula: bias = mean(d), limits = bias ± z s, z the normal quantile (1.959964 for 95 %) and s with n - 1.
 
     Raises NotEnoughData, NotFinite, OutOfRange, ShapeMismatch.
     """
     confidence(level), confidence(coverage, "coverage")
-    option(limits_interval, INTERVALS, "limits_interval")
+    option(limits_interval, INTERVALS, "limits_interval"), option(repeated, REPEATED, "repeated")
     x, y = pair(test, reference, least=LEAST)
     difference, size = differences(x, y, scale=scale)
     abscissa = size if option(regress_on, ("mean", "reference"), "regress_on") == "mean" else y
@@ -155,21 +149,24 @@ def bland_altman(
     clusters = codes(subject, len(x))
     subjects = int(clusters.max()) + 1
     if subjects < len(x):
-        from validation.repeated import constant, varying  # here: that module uses the classes of this one
+        from validation.repeated import constant, mixed_of, varying  # here: that module uses the classes of this one
 
-        if option(repeated, ("varying", "constant"), "repeated") == "constant":
-            if scale != "raw":
-                raise UnknownOption("replicates of a constant true value need the raw scale")
-            kind = "approximate" if limits_interval == "approximate" else "mover"
-            return constant(
-                x,
-                y,
+        if repeated == "constant":
+            if scale not in ("raw", "log"):
+                raise UnknownOption("replicates of a constant true value need the raw scale or the log scale")
+            found = constant(
+                *((np.log(x), np.log(y)) if scale == "log" else (x, y)),
                 test_subject=clusters,
                 reference_subject=clusters,
                 level=level,
                 coverage=coverage,
-                limits_interval=kind,
+                limits_interval="approximate" if limits_interval.startswith("approximate") else "mover",
+                regress_on=regress_on,
             )
+            return replace(found, n=len(x), scale=scale)
+        if repeated == "mixed":
+            arguments = {"level": level, "coverage": coverage, "resamples": resamples, "seed": seed}
+            return mixed_of(difference, abscissa, clusters, scale=scale, on=regress_on, **arguments)
         return varying(difference, abscissa, clusters, level=level, coverage=coverage, scale=scale, on=regress_on)
 
     n, bias = len(x), float(difference.mean())
@@ -234,6 +231,7 @@ def limits_of_agreement(
                   factors of two-sided tolerance intervals (Carkeet 2015).
     mover         Zou 2013, from the intervals of the mean (normal) and of the SD (chi squared).
     approximate   limit ± t(n - 1) sd sqrt(1/n + z² / (2 (n - 1))) (Bland and Altman 1999).
+    approximate-1986  limit ± t(n - 1) sd sqrt(3/n) (Bland and Altman 1986), for old figures.
     """
     option(interval, INTERVALS, "interval")
     confidence(level), confidence(coverage, "coverage")
@@ -252,7 +250,8 @@ def limits_of_agreement(
         low = math.sqrt((n - 1) / special.chdtri(n - 1, (1 - level) / 2))
         inner, outer = z - math.hypot(q, z * (1 - low)), z + math.hypot(q, z * (high - 1))
     else:
-        half = float(special.stdtrit(n - 1, (1 + level) / 2)) * math.sqrt(1 / n + z * z / (2 * (n - 1)))
+        part = 3 / n if interval == "approximate-1986" else 1 / n + z * z / (2 * (n - 1))
+        half = float(special.stdtrit(n - 1, (1 + level) / 2)) * math.sqrt(part)
         inner, outer = z - half, z + half
     lower = Estimate(bias - z * sd, bias - outer * sd, bias - inner * sd, level, interval)
     upper = Estimate(bias + z * sd, bias + inner * sd, bias + outer * sd, level, interval)
@@ -383,6 +382,35 @@ def proportional_bias(difference: Floats, abscissa: Floats, *, level: float, on:
     )
 
 
+@dataclass(frozen=True)
+class JointTest(Result):
+    """An F test with its degrees of freedom."""
+
+    statistic: float
+    df1: int
+    df2: int
+    p_value: float
+
+
+def bradley_blackwood(test: ArrayLike, reference: ArrayLike) -> JointTest:
+    """Test of equal means and equal variances of test and reference at once, (n,) each, n >= 3.
+
+    With the differences d regressed on the means of the two: F = ((Σ d² - RSS) / 2) / (RSS / (n - 2)) with 2 and
+    n - 2 degrees of freedom (Bradley EL, Blackwood LG. Am Stat 1989;43:234-235). A small p says that bias or spread
+    differ; a large one is no proof of agreement. Raises Degenerate when the means are all equal or lie on a line
+    with the differences.
+    """
+    x, y = pair(test, reference, least=LEAST)
+    d, size = differences(x, y)
+    line = proportional_bias(d, size, level=0.95)
+    if line.residual_sd is None or line.residual_sd <= 1e-13 * float(np.abs(d).max()):
+        raise Degenerate("the differences follow from the means without error, or the means are all equal")
+    n = len(d)
+    residual = line.residual_sd**2
+    statistic = (float(d @ d) - residual * (n - 2)) / 2 / residual
+    return JointTest(statistic, 2, n - 2, float(special.fdtrc(2, n - 2, max(statistic, 0.0))))
+
+
 def empty_agreement(n: int, reason: str, *, level: float, interval: str) -> dict[str, Any]:
     """The keys of a Bland–Altman analysis that could not be made, every one with its reason."""
     nothing = attempt(lambda: Estimate.missing(reason, level=level)).to_dict()
@@ -391,6 +419,6 @@ def empty_agreement(n: int, reason: str, *, level: float, interval: str) -> dict
         "bias": nothing,
         "sd": None,
         "p_value": None,
-        "limits": {"lower": nothing, "upper": nothing, "interval": interval, "level": level, "coverage": 0.95},
+        "limits": {"lower": nothing, "upper": nothing, "interval": interval, "level": level},
         "proportional_bias": {"slope": nothing, "intercept": nothing, "p_value": None, "r_squared": None},
     }

@@ -9,7 +9,7 @@ Breusch TS, Pagan AR. Econometrica 1979;47:1287-1294; Koenker R. J Econom 1981;1
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,9 +25,10 @@ from validation.agreement import (
     spread,
     tolerance_factor,
 )
-from validation.errors import Degenerate, NotEnoughData, OutOfRange
+from validation.errors import Degenerate, NotEnoughData, OutOfRange, UnknownOption
 from validation.pairs import Floats, codes, confidence, option, pair, same
 from validation.proportions import wilson
+from validation.repeated import Components, grouped, mover_limits, paired_components, replicate_components
 from validation.resampling import bca, bootstrap_clustered_quantile, bootstrap_quantile, generator
 from validation.results import Estimate, Result, number
 
@@ -76,6 +77,13 @@ class Range(Result):
     coverage: float
     level: float | None = None
 
+    def ratios(self) -> Range:
+        """A range of the log scale as ratios test / reference."""
+        return replace(self, lower=math.exp(self.lower), upper=math.exp(self.upper))
+
+
+TOLERANCE = ("two-sided", "equal-tailed", "howe")
+
 
 def tolerance_limits(
     test: ArrayLike,
@@ -85,31 +93,97 @@ def tolerance_limits(
     level: float = 0.95,
     kind: str = "two-sided",
     scale: str = "raw",
+    subject: ArrayLike | None = None,
+    repeated: str = "varying",
 ) -> Range:
     """Range that holds, with confidence `level`, a share `coverage` of all differences (normal).
 
     two-sided: at least `coverage` between the limits (exact factor, by quadrature). equal-tailed: not more than
-    (1 - coverage) / 2 beyond either of them (Owen's exact factor). Raises as `bland_altman`.
+    (1 - coverage) / 2 beyond either of them (Owen's exact factor). howe: Howe's approximation to two-sided,
+    k = z sqrt(1 + 1/n) sqrt((n - 1) / χ²(1 - level; n - 1)) sqrt(1 + (n - 3 - χ²) / (2 (n + 1)²)).
+
+    subject: (n,) labels; where a subject has several pairs, the range is for a single pair of a new subject. With the
+    variance components of `bland_altman` (`repeated` "varying" or "constant"), two-sided is
+    bias ± z sqrt(V) sqrt(df / χ²(1 - level; df)), V the variance of a difference and that of the bias, df
+    Satterthwaite's degrees of freedom of V (after Francq BG, Berger M, Boachie C. Stat Med 2020;39:4306-4349);
+    equal-tailed takes the outer ends of the limits' MOVER intervals, which is a little too wide.
+
+    On the log scale the range is in logarithms, see `Range.ratios`. Raises as `bland_altman`.
     """
     confidence(level), confidence(coverage, "coverage")
-    option(kind, ("two-sided", "equal-tailed"), "kind")
-    mean, sd, n = _summary(test, reference, scale)
-    k = tolerance_factor(n, coverage, level) if kind == "two-sided" else equal_tailed_factor(n, coverage, level)
+    option(kind, TOLERANCE, "kind")
+    found = _summary(test, reference, scale, subject, repeated)
+    z = float(special.ndtri((1 + coverage) / 2))
+    if isinstance(found, Components):
+        if kind == "equal-tailed":
+            limits = mover_limits(found.bias, found.se, found.parts, level=level, coverage=coverage)
+            return _range(found, float(limits.upper.high or found.bias) - found.bias, kind, coverage, level)
+        sd, df = found.prediction()
+        return _range(found, z * sd * _chi_factor(df, level) if sd > 0 else 0.0, kind, coverage, level)
+    mean, sd, n = found
+    if kind == "two-sided":
+        k = tolerance_factor(n, coverage, level)
+    elif kind == "equal-tailed":
+        k = equal_tailed_factor(n, coverage, level)
+    else:
+        chi = float(special.chdtri(n - 1, level))
+        k = z * math.sqrt(1 + 1 / n) * _chi_factor(n - 1, level) * math.sqrt(1 + (n - 3 - chi) / (2 * (n + 1) ** 2))
     return Range(mean - k * sd, mean + k * sd, k, f"{kind} tolerance", coverage, level)
 
 
-def prediction_interval(test: ArrayLike, reference: ArrayLike, *, coverage: float = 0.95, scale: str = "raw") -> Range:
-    """Range in which the next difference falls with probability `coverage`: mean ± t(n-1) s sqrt(1 + 1/n)."""
+def prediction_interval(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    coverage: float = 0.95,
+    scale: str = "raw",
+    subject: ArrayLike | None = None,
+    repeated: str = "varying",
+) -> Range:
+    """Range in which the next difference falls with probability `coverage`: mean ± t(n-1) s sqrt(1 + 1/n).
+
+    With several pairs a subject: of a single pair of a new subject, bias ± t(df) sqrt(V), as in `tolerance_limits`.
+    """
     confidence(coverage, "coverage")
-    mean, sd, n = _summary(test, reference, scale)
+    found = _summary(test, reference, scale, subject, repeated)
+    if isinstance(found, Components):
+        sd, df = found.prediction()
+        half = float(special.stdtrit(df, (1 + coverage) / 2)) * sd if sd > 0 else 0.0
+        return _range(found, half, "prediction", coverage, None)
+    mean, sd, n = found
     k = float(special.stdtrit(n - 1, (1 + coverage) / 2)) * math.sqrt(1 + 1 / n)
     return Range(mean - k * sd, mean + k * sd, k, "prediction", coverage)
 
 
-def _summary(test: ArrayLike, reference: ArrayLike, scale: str) -> tuple[float, float, int]:
+def _summary(
+    test: ArrayLike, reference: ArrayLike, scale: str, subject: ArrayLike | None, repeated: str
+) -> tuple[float, float, int] | Components:
+    """Mean, SD and number of the differences; their variance components where subjects have several pairs."""
     x, y = pair(test, reference, least=LEAST)
+    option(repeated, ("varying", "constant"), "repeated")
     difference, _ = differences(x, y, scale=scale)
-    return float(difference.mean()), spread(difference), len(difference)
+    clusters = codes(subject, len(x))
+    if int(clusters.max()) + 1 == len(x):
+        return float(difference.mean()), spread(difference), len(difference)
+    if repeated == "varying":
+        return paired_components(difference, clusters)[0]
+    if scale not in ("raw", "log"):
+        raise UnknownOption("replicates of a constant true value need the raw scale or the log scale")
+    gx, gy = (grouped(np.log(v) if scale == "log" else v, clusters) for v in (x, y))
+    if gx.subjects < LEAST:
+        raise NotEnoughData(f"{gx.subjects} subjects where at least {LEAST} are needed")
+    return replicate_components(gx, gy)
+
+
+def _chi_factor(df: float, level: float) -> float:
+    """Upper one-sided limit of an SD over the SD."""
+    return math.sqrt(df / float(special.chdtri(df, level)))
+
+
+def _range(found: Components, half: float, kind: str, coverage: float, level: float | None) -> Range:
+    name = kind if kind == "prediction" else f"{kind} tolerance"
+    factor = half / found.sd if found.sd > 0 else 0.0
+    return Range(found.bias - half, found.bias + half, factor, f"{name}, repeated pairs", coverage, level)
 
 
 @dataclass(frozen=True)
@@ -142,6 +216,7 @@ def regression_limits(
     reference: ArrayLike,
     *,
     regress_on: str = "mean",
+    scale: str = "raw",
     coverage: float = 0.95,
     level: float = 0.95,
 ) -> RegressionLimits:
@@ -149,22 +224,27 @@ def regression_limits(
 
     The differences are regressed on the mean of the two methods (or on the reference), then the absolute residuals;
     absolute residuals of a normal variable average sqrt(2/π) SD, so the limits are
-    b0 + b1 A ± z sqrt(π/2) (c0 + c1 A), i.e. ± 2.46 for 95 %. Raises Degenerate when all sizes are equal.
+    b0 + b1 A ± z sqrt(π/2) (c0 + c1 A), i.e. ± 2.46 for 95 %. On the log scale A is the mean of the logarithms.
+    Raises Degenerate when all sizes are equal.
     """
     confidence(level), confidence(coverage, "coverage")
     x, y = pair(test, reference, least=LEAST)
-    difference, size = differences(x, y)
+    difference, size = differences(x, y, scale=scale)
     if option(regress_on, ("mean", "reference"), "regress_on") == "reference":
-        size = y
+        size = np.log(y) if scale == "log" else y
     if same(size):
         raise Degenerate(f"the {regress_on} is the same in all pairs")
-    line = proportional_bias(difference, size, level=level, on=regress_on)
+    return _regression(difference, size, level=level, coverage=coverage, on=regress_on)
+
+
+def _regression(difference: Floats, size: Floats, *, level: float, coverage: float, on: str) -> RegressionLimits:
+    line = proportional_bias(difference, size, level=level, on=on)
     residual = difference - float(line.intercept) - float(line.slope) * size
     if float(np.abs(residual).max()) <= 1e-13 * float(np.abs(difference).max()):
         residual = np.zeros_like(residual)
-    spread_line = proportional_bias(np.abs(residual), size, level=level, on=regress_on)
-    squared = proportional_bias(residual**2, size, level=level, on=regress_on)
-    p = None if squared.r_squared is None else float(special.chdtrc(1, len(x) * squared.r_squared))
+    spread_line = proportional_bias(np.abs(residual), size, level=level, on=on)
+    squared = proportional_bias(residual**2, size, level=level, on=on)
+    p = None if squared.r_squared is None else float(special.chdtrc(1, len(size) * squared.r_squared))
     return RegressionLimits(line, spread_line.slope, spread_line.intercept, spread_line.p_value, p, coverage)
 
 
@@ -174,6 +254,7 @@ def total_deviation_index(
     *,
     coverage: float = 0.9,
     method: str = "normal",
+    scale: str = "raw",
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 1,
@@ -183,12 +264,13 @@ def total_deviation_index(
     normal: the root of Φ((k - bias)/s) - Φ((-k - bias)/s) = coverage, s with divisor n - 1, with the interval of
         "lin" moved by their ratio. lin: z sqrt(Σ d² / (n - 1)), interval on the log of the mean squared deviation with
         variance 2 / (n - 2) (1 - bias⁴ / MSD²) (Lin 2002). nonparametric: the quantile of |d|, BCa.
-    Intervals are two-sided; Lin's one-sided upper limit at 95 % is the upper end at level 0.90.
+    Intervals are two-sided; Lin's one-sided upper limit at 95 % is the upper end at level 0.90. On the log scale the
+    index is a logarithm: `.map(math.exp)` gives the factor by which test and reference differ at most.
     """
     confidence(level), confidence(coverage, "coverage")
     option(method, ("normal", "lin", "nonparametric"), "method")
     x, y = pair(test, reference, least=LEAST)
-    d = x - y
+    d, _ = differences(x, y, scale=scale)
     if method == "nonparametric":
         rng = generator(seed, "tdi")
         return bca(bootstrap_quantile(np.abs(d), coverage, resamples=resamples, rng=rng, kind=8), level=level)
@@ -211,9 +293,15 @@ def total_deviation_index(
 
 
 def coverage_probability(
-    test: ArrayLike, reference: ArrayLike, *, within: float, method: str = "normal", level: float = 0.95
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    within: float,
+    method: str = "normal",
+    scale: str = "raw",
+    level: float = 0.95,
 ) -> Estimate:
-    """Share (0 to 1) of differences within ±`within`.
+    """Share (0 to 1) of differences within ±`within`, which is in the unit of `scale` (a logarithm on the log scale).
 
     normal: Φ((k - bias)/s) - Φ((-k - bias)/s), s with divisor n - 1. lin: the same with divisor n - 3 (Lin 2002).
     Both with the interval on the logit, variance by the delta method over bias and s with n - 3. empirical: the share
@@ -224,7 +312,7 @@ def coverage_probability(
     if not within > 0:
         raise OutOfRange(f"within must be positive, and is {within}")
     x, y = pair(test, reference, least=LEAST)
-    d = x - y
+    d, _ = differences(x, y, scale=scale)
     n, mean, sd = len(d), float(d.mean()), spread(d)
     if method == "empirical":
         return wilson(float((np.abs(d) <= within).sum()), n, level=level)
@@ -268,23 +356,37 @@ class Diagnostics(Result):
         return "\n".join([super().__str__(), *(f"  - {sentence}" for sentence in self.advice)])
 
 
-def diagnose(test: ArrayLike, reference: ArrayLike, *, alpha: float = 0.05) -> Diagnostics:
+def diagnose(
+    test: ArrayLike,
+    reference: ArrayLike,
+    *,
+    alpha: float = 0.05,
+    scale: str = "raw",
+    subject: ArrayLike | None = None,
+) -> Diagnostics:
     """Check differences for normality (Shapiro–Wilk), trend, changing spread and outliers, and advise.
 
     Outliers: generalised extreme studentised deviates at `alpha` (Rosner B. Technometrics 1983;25:165-172), up to a
-    tenth of the pairs; given as row numbers from 0. Above 5,000 pairs Shapiro and Wilk's p is not computed.
+    tenth of the pairs; given as row numbers from 0. Above 5,000 pairs Shapiro and Wilk's p is not computed. With
+    `subject` (n,) the subjects' means are looked at, and row numbers count subjects in order of first appearance.
     """
     confidence(alpha, "alpha")
     x, y = pair(test, reference, least=LEAST)
-    d, _ = differences(x, y)
+    d, size = differences(x, y, scale=scale)
+    clusters = codes(subject, len(x))
+    if int(clusters.max()) + 1 < len(x):
+        counts = np.bincount(clusters)
+        d, size, x, y = (np.bincount(clusters, values) / counts for values in (d, size, x, y))
+        if len(d) < LEAST:
+            raise NotEnoughData(f"{len(d)} subjects where at least {LEAST} are needed")
     if same(d):
         return Diagnostics(len(d), None, None, None, None, None, [], ["All differences are equal."])
     shapiro = float(stats.shapiro(d).pvalue) if len(d) <= 5000 else None
     skew, kurtosis = float(stats.skew(d)), float(stats.kurtosis(d))
     advice = []
     trend = spread_p = None
-    if not same((x + y) / 2):
-        limits = regression_limits(x, y)
+    if not same(size):
+        limits = _regression(d, size, level=0.95, coverage=0.95, on="mean")
         trend, spread_p = limits.line.p_value, limits.p_spread
     out = outliers(d, alpha=alpha)
     if shapiro is not None and shapiro < alpha:
@@ -295,7 +397,7 @@ def diagnose(test: ArrayLike, reference: ArrayLike, *, alpha: float = 0.05) -> D
     if trend is not None and trend < alpha:
         advice.append("The difference changes with size: report the slope, and limits by regression.")
     if spread_p is not None and spread_p < alpha:
-        if (x > 0).all() and (y > 0).all():
+        if scale == "raw" and (x > 0).all() and (y > 0).all():
             advice.append("The spread changes with size: consider the log or percent scale, or limits by regression.")
         else:
             advice.append("The spread changes with size: consider limits by regression.")
@@ -307,24 +409,33 @@ def diagnose(test: ArrayLike, reference: ArrayLike, *, alpha: float = 0.05) -> D
 
 
 def outliers(values: Floats, *, alpha: float = 0.05) -> list[int]:
-    """Rows of outliers by the generalised extreme studentised deviate test, at most a tenth of the values."""
+    """Rows of outliers by the generalised extreme studentised deviate test, at most a tenth of the values.
+
+    The most deviating value is the smallest or the largest of those left, so one pass over the sorted values with
+    running sums does: O(n log n).
+    """
     n = len(values)
     most = min(n // 10, n - 3)
-    rows = np.arange(n)
-    left = values.astype(float)
+    order = np.argsort(values, kind="stable")
+    centred = values[order] - values.mean()
+    floor = 1e-13 * float(centred @ centred)
+    first, last = 0, n - 1
+    total, squares = float(centred.sum()), float(centred @ centred)
     taken: list[int] = []
     count = 0
     for i in range(1, most + 1):
-        sd = spread(left)
-        if sd == 0:
+        m = last - first + 1
+        mean = total / m
+        about = squares - m * mean * mean
+        if about <= floor:
             break
-        deviate = np.abs(left - left.mean()) / sd
-        worst = int(deviate.argmax())
-        p = 1 - alpha / (2 * (n - i + 1))
-        t = float(special.stdtrit(n - i - 1, p))
-        critical = (n - i) * t / math.sqrt((n - i - 1 + t * t) * (n - i + 1))
-        taken.append(int(rows[worst]))
-        if deviate[worst] > critical:
+        below, above = mean - centred[first], centred[last] - mean
+        place = first if below >= above else last
+        deviate = max(below, above) / math.sqrt(about / (m - 1))
+        t = float(special.stdtrit(n - i - 1, 1 - alpha / (2 * (n - i + 1))))
+        taken.append(int(order[place]))
+        if deviate > (n - i) * t / math.sqrt((n - i - 1 + t * t) * (n - i + 1)):
             count = i
-        left, rows = np.delete(left, worst), np.delete(rows, worst)
+        total, squares = total - centred[place], squares - centred[place] ** 2
+        first, last = (first + 1, last) if place == first else (first, last - 1)
     return sorted(taken[:count])

@@ -18,6 +18,7 @@ from scipy import special
 
 from validation.errors import Degenerate, NotEnoughData
 from validation.pairs import codes, column, confidence
+from validation.reliability import icc
 from validation.repeated import grouped
 from validation.results import Estimate, Result
 
@@ -121,6 +122,57 @@ def repeatability(values: ArrayLike, subject: ArrayLike, *, level: float = 0.95,
         lsc=sd_interval(rms, df, level=level, factor=factor),
         enough=df >= RECOMMENDED_DF,
     )
+
+
+@dataclass(frozen=True)
+class MeasurementError(Result):
+    """Errors of a single measurement, from `n` subjects each measured by the same `k` methods or on `k` occasions.
+
+    sem: standard error of measurement, sqrt(residual mean square), methods' means taken out; cv: the same in percent
+    of the grand mean. see: standard error of estimate, SD sqrt(R (1 - R)), of a true value estimated from an observed
+    one; sep: standard error of prediction, SD sqrt(1 - R²), of a second measurement predicted from a first; with
+    R = ICC(C,1) and the SD of all n k values.
+    """
+
+    n: int
+    k: int
+    df: int
+    sem: Estimate
+    cv: Estimate
+    see: Estimate
+    sep: Estimate
+
+
+def measurement_error(ratings: ArrayLike, *, level: float = 0.95) -> MeasurementError:
+    """SEM, its coefficient of variation, SEE and SEP of ratings (subjects, methods), two or more of each.
+
+    Intervals of SEM and CV are chi-squared with (n - 1)(k - 1) degrees of freedom; SEE and SEP have none in closed
+    form. Source: Weir JP. J Strength Cond Res 2005;19:231-240. Raises as `icc`.
+    """
+    correlation = icc(ratings, level=level)
+    table = np.asarray(ratings, dtype=np.float64)
+    n, k = table.shape
+    grand = float(table.mean())
+    residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + grand
+    df = (n - 1) * (k - 1)
+    squares = float((residual**2).sum())
+    sd = math.sqrt(float(((table - grand) ** 2).sum()) / (n * k - 1))
+    sem = 0.0 if squares < 1e-26 * sd * sd * n * k else math.sqrt(squares / df)
+    r = correlation["ICC(C,1)"].estimate
+    method = "from ICC(C,1)"
+    if r is None or r < 0:
+        why = "a negative or undefined intraclass correlation has no such error"
+        see = sep = Estimate.missing(why, level=level, method=method)
+    else:
+        why = "no interval in closed form"
+        see, sep = (
+            Estimate(sd * v, None, None, level, method, why) for v in (math.sqrt(r * (1 - r)), math.sqrt(1 - r * r))
+        )
+    if grand > 0:
+        cv = sd_interval(100 * sem / grand, df, level=level)
+    else:
+        cv = Estimate.missing("a percentage of the mean needs a positive mean", level=level)
+    return MeasurementError(n, k, df, sd_interval(sem, df, level=level), cv, see, sep)
 
 
 def corrected_sd(sd: float, n: int, reference_sd: float, reference_df: int, *, level: float = 0.95) -> Estimate:

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from validation.agreement import LEAST, BlandAltman, Limits, mean_interval, p_of_mean, proportional_bias
+from validation.agreement import (
+    LEAST,
+    BlandAltman,
+    Limits,
+    differences,
+    mean_interval,
+    p_of_mean,
+    proportional_bias,
+)
 from validation.errors import NotEnoughData, ShapeMismatch
 from validation.pairs import Floats, codes, column, confidence, option, pair
 from validation.resampling import bca, bootstrap_sums, generator
@@ -47,6 +55,61 @@ def grouped(values: Floats, clusters: NDArray[np.intp]) -> Groups:
     return Groups(counts, means, float(residual @ residual) / df if df else 0.0, df)
 
 
+@dataclass(frozen=True)
+class Components:
+    """Variance of a single difference as a sum of independent mean squares.
+
+    `parts` are (mean square, degrees of freedom, weight), the first of which is the variance S² of the subjects' mean
+    differences.
+    """
+
+    bias: float
+    subjects: int
+    parts: list[tuple[float, int, float]]
+
+    @property
+    def sd(self) -> float:
+        return math.sqrt(sum(weight * variance for variance, _, weight in self.parts))
+
+    @property
+    def sd_mean(self) -> float:
+        """SD of the subjects' mean differences."""
+        return math.sqrt(self.parts[0][0])
+
+    @property
+    def se(self) -> float:
+        """Standard error of the bias."""
+        return self.sd_mean / math.sqrt(self.subjects)
+
+    def prediction(self) -> tuple[float, float]:
+        """SD of a new difference about the estimated bias, and Satterthwaite's degrees of freedom of its square."""
+        weights = [(v, df, w + (1 / self.subjects if i == 0 else 0)) for i, (v, df, w) in enumerate(self.parts)]
+        total = sum(w * v for v, _, w in weights)
+        noise = sum((w * v) ** 2 / df for v, df, w in weights if df > 0)
+        return math.sqrt(total), total**2 / noise if noise > 0 else math.inf
+
+
+def paired_components(difference: Floats, clusters: NDArray[np.intp]) -> tuple[Components, Groups]:
+    """Of pairs whose true value varies: S² + (1 - 1/m_h) s_w² (Zou 2013)."""
+    groups = grouped(difference, clusters)
+    if groups.subjects < LEAST:
+        raise NotEnoughData(f"{groups.subjects} subjects where at least {LEAST} are needed")
+    between = float(groups.means.var(ddof=1))
+    parts = [(between, groups.subjects - 1, 1.0), (groups.within, groups.within_df, 1 - 1 / groups.harmonic)]
+    return Components(float(groups.means.mean()), groups.subjects, parts), groups
+
+
+def replicate_components(gx: Groups, gy: Groups) -> Components:
+    """Of replicates of a constant true value: S² + (1 - 1/m_x) s_x² + (1 - 1/m_y) s_y² (Bland and Altman 1999)."""
+    difference = gx.means - gy.means
+    parts = [
+        (float(difference.var(ddof=1)), gx.subjects - 1, 1.0),
+        (gx.within, gx.within_df, 1 - 1 / gx.harmonic),
+        (gy.within, gy.within_df, 1 - 1 / gy.harmonic),
+    ]
+    return Components(float(difference.mean()), gx.subjects, parts)
+
+
 def varying(
     difference: Floats,
     abscissa: Floats,
@@ -64,22 +127,15 @@ def varying(
     S² + (1 - 1/m_h) s_w², the bias is the mean of the d_i (t interval with N - 1), and the interval of a limit is
     MOVER's. The line of proportional bias is that of the subjects' means.
     """
-    groups = grouped(difference, clusters)
-    if groups.subjects < LEAST:
-        raise NotEnoughData(f"{groups.subjects} subjects where at least {LEAST} are needed")
-    bias = float(groups.means.mean())
-    between = float(groups.means.var(ddof=1))
-    parts = [(between, groups.subjects - 1, 1.0), (groups.within, groups.within_df, 1 - 1 / groups.harmonic)]
-    sd_mean = math.sqrt(between)
+    found, groups = paired_components(difference, clusters)
     sizes = np.bincount(clusters, abscissa) / groups.counts
-    limits = mover_limits(bias, sd_mean / math.sqrt(groups.subjects), parts, level=level, coverage=coverage)
     return BlandAltman(
         n=len(difference),
-        subjects=groups.subjects,
-        bias=mean_interval(bias, sd_mean, groups.subjects, level=level),
-        sd=math.sqrt(sum(weight * variance for variance, _, weight in parts)),
-        p_value=p_of_mean(bias, sd_mean, groups.subjects),
-        limits=limits,
+        subjects=found.subjects,
+        bias=mean_interval(found.bias, found.sd_mean, found.subjects, level=level),
+        sd=found.sd,
+        p_value=p_of_mean(found.bias, found.sd_mean, found.subjects),
+        limits=mover_limits(found.bias, found.se, found.parts, level=level, coverage=coverage),
         proportional_bias=proportional_bias(groups.means, sizes, level=level, on=on),
         scale=scale,
     )
@@ -128,16 +184,18 @@ def constant(
     level: float = 0.95,
     coverage: float = 0.95,
     limits_interval: str = "mover",
+    regress_on: str = "mean",
 ) -> BlandAltman:
     """Limits for replicates of a true value that is constant within the subject, in no pairs.
 
     Args:
         test, reference: (n,) and (m,) values with their subjects' labels; every subject has one of each at least.
         limits_interval: "mover" (Zou 2013) or "approximate" (normal, by the delta method).
+        regress_on: "mean" or "reference", of the line of proportional bias through the subjects' means.
 
     With S² the variance of the differences of the subjects' means and s_x², s_y² the variances within subjects,
     the variance of the difference of two single values is S² + (1 - 1/m_x) s_x² + (1 - 1/m_y) s_y², with m_x, m_y the
-    harmonic means of the numbers of replicates (Bland and Altman 1999 section 5.1, 2007; Zou 2013).
+    harmonic means of the numbers of replicates (Bland and Altman 1999 section 5.1, 2007; Zou 2013). `n` counts values.
     Raises NotEnoughData, ShapeMismatch (a subject lacks one of the methods).
     """
     confidence(level), confidence(coverage, "coverage")
@@ -152,23 +210,17 @@ def constant(
     if subjects < LEAST:
         raise NotEnoughData(f"{subjects} subjects where at least {LEAST} are needed")
     gx, gy = grouped(x, of_x), grouped(y, of_y)
-    difference = gx.means - gy.means
-    bias, between = float(difference.mean()), float(difference.var(ddof=1))
-    parts = [
-        (between, subjects - 1, 1.0),
-        (gx.within, gx.within_df, 1 - 1 / gx.harmonic),
-        (gy.within, gy.within_df, 1 - 1 / gy.harmonic),
-    ]
-    sd_mean = math.sqrt(between)
+    found = replicate_components(gx, gy)
     make = mover_limits if limits_interval == "mover" else delta_limits
+    sizes = (gx.means + gy.means) / 2 if option(regress_on, ("mean", "reference"), "regress_on") == "mean" else gy.means
     return BlandAltman(
         n=len(x) + len(y),
         subjects=subjects,
-        bias=mean_interval(bias, sd_mean, subjects, level=level),
-        sd=math.sqrt(sum(weight * variance for variance, _, weight in parts)),
-        p_value=p_of_mean(bias, sd_mean, subjects),
-        limits=make(bias, sd_mean / math.sqrt(subjects), parts, level=level, coverage=coverage),
-        proportional_bias=proportional_bias(difference, (gx.means + gy.means) / 2, level=level),
+        bias=mean_interval(found.bias, found.sd_mean, subjects, level=level),
+        sd=found.sd,
+        p_value=p_of_mean(found.bias, found.sd_mean, subjects),
+        limits=make(found.bias, found.se, found.parts, level=level, coverage=coverage),
+        proportional_bias=proportional_bias(gx.means - gy.means, sizes, level=level, on=regress_on),
     )
 
 
@@ -208,6 +260,7 @@ def mixed(
     subject: ArrayLike,
     level: float = 0.95,
     coverage: float = 0.95,
+    scale: str = "raw",
     resamples: int = 2000,
     seed: int = 1,
 ) -> BlandAltman:
@@ -220,8 +273,24 @@ def mixed(
     """
     confidence(level), confidence(coverage, "coverage")
     x, y = pair(test, reference, least=LEAST)
-    clusters = codes(subject, len(x))
-    difference = x - y
+    difference, size = differences(x, y, scale=scale)
+    arguments = {"level": level, "coverage": coverage, "resamples": resamples, "seed": seed}
+    return mixed_of(difference, size, codes(subject, len(x)), scale=scale, **arguments)
+
+
+def mixed_of(
+    difference: Floats,
+    abscissa: Floats,
+    clusters: NDArray[np.intp],
+    *,
+    level: float,
+    coverage: float,
+    resamples: int,
+    seed: int,
+    scale: str = "raw",
+    on: str = "mean",
+) -> BlandAltman:
+    """`mixed` of differences and sizes (n,)."""
     groups = grouped(difference, clusters)
     if groups.subjects < LEAST or groups.within_df < 1:
         raise NotEnoughData("a mixed model needs 3 subjects and a subject with two pairs")
@@ -255,15 +324,16 @@ def mixed(
     )
     estimates = {name: bca(item, level=level) for name, item in drawn.items()}
     _, sd = fit(sums.sum(axis=0))
-    sizes = np.bincount(clusters, (x + y) / 2) / m
+    sizes = np.bincount(clusters, abscissa) / m
     return BlandAltman(
-        n=len(x),
+        n=len(difference),
         subjects=groups.subjects,
         bias=estimates["bias"],
         sd=float(sd[0]),
         p_value=p_of_mean(float(groups.means.mean()), float(groups.means.std(ddof=1)), groups.subjects),
         limits=Limits(estimates["lower"], estimates["upper"], "bootstrap", level, coverage),
-        proportional_bias=proportional_bias(groups.means, sizes, level=level),
+        proportional_bias=proportional_bias(groups.means, sizes, level=level, on=on),
+        scale=scale,
     )
 
 
