@@ -12,14 +12,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from validation.errors import Degenerate, UnknownOption
-from validation.pairs import Floats, confidence, option, pair, same
+from validation.errors import Degenerate, NotEnoughData, UnknownOption
+from validation.pairs import Floats, codes, confidence, option, pair, same
 from validation.regression import Line, Resampled, resample_line
 from validation.results import Estimate
-from validation.slopes import Slopes, angle, snap
+from validation.slopes import Ranked, Slopes, Steepness, angle, concordance_scores, snap
 
 KINDS = ("classic", "equivariant")
 TIES = {"floating": 0.0, "exact": 4e-12}
@@ -35,6 +35,7 @@ def passing_bablok(
     kind: str = "classic",
     orientation: str = "positive",
     ties: str = "floating",
+    subject: ArrayLike | None = None,
     level: float = 0.95,
     interval: str = "analytic",
     resamples: int = 2000,
@@ -51,10 +52,14 @@ def passing_bablok(
     ties: which slopes equal -1: "floating", those that do so in floating point, as mcr has it, or "exact", those that
         do but for rounding. They differ when decimal data are so discrete that slopes of -1 are many (0.30 - 0.20
         is not 0.20 - 0.10 in binary). Above 1,000 points always "exact".
+    subject: (n,) labels of points that belong together. The analytic variances are then multiplied by the ratio of the
+        subjects' to the points' sums of squared scores (`design_effect`), and z becomes t with a degree of freedom
+        less than subjects; jackknife and bootstrap leave out and draw subjects whole.
     interval: "analytic" from the ranks of slopes, z sqrt(n (n - 1)(2n + 5) / 18) to each side (classic), or from the
         variance of Kendall's tau (equivariant: slope only); "bootstrap" BCa, which takes n² steps a resample.
 
-    Time O(n log n) and memory O(n) above 1,000 points. Raises Degenerate when a column is constant.
+    Time O(n log n) and memory O(n) above 1,000 points. Raises Degenerate when a column is constant, NotEnoughData
+    below 3 points or subjects.
     """
     confidence(level)
     option(kind, KINDS, "kind"), option(orientation, ORIENTATIONS, "orientation")
@@ -64,22 +69,27 @@ def passing_bablok(
     for name, values in (("reference", x), ("test", y)):
         if same(values):
             raise Degenerate(f"the {name} is constant")
+    clusters = codes(subject, len(x))
+    subjects = int(clusters.max()) + 1
+    if subjects < 3:
+        raise NotEnoughData(f"{subjects} subjects where at least 3 are needed")
+    if subjects == len(x):
+        clusters = None
     sign = _sign(x, y, orientation if kind == "classic" else "auto")
     y = sign * y
     name = "Passing–Bablok" if kind == "classic" else "equivariant Passing–Bablok"
     if interval != "analytic":
-        resampled = _resample(x, y, kind, hair, interval, resamples, seed)
+        resampled = _resample(x, y, kind, hair, clusters, interval, resamples, seed)
         whole = resampled.whole * sign
         draws = None if resampled.draws is None else resampled.draws * sign
         resampled = Resampled(whole, resampled.jackknife * sign, draws)
         slope = resampled.estimate(np.array([0.0, 1.0]), level=level)
         intercept = resampled.estimate(np.array([1.0, 0.0]), level=level)
         return Line(slope, intercept, len(x), name, interval, None, resampled)
-    slopes = Slopes(x, y)
     if kind == "classic":
-        slope, intercept = _classic(x, y, slopes, hair, level)
+        slope, intercept = _classic(x, y, hair, clusters, level)
     else:
-        slope, intercept = _equivariant(x, y, slopes, level)
+        slope, intercept = _equivariant(x, y, clusters, level)
     if sign < 0:
         slope, intercept = slope.map(lambda v: -v), intercept.map(lambda v: -v)
     return Line(slope, intercept, len(x), name, interval)
@@ -91,7 +101,7 @@ def _sign(x: Floats, y: Floats, orientation: str) -> int:
     return -1 if stats.kendalltau(x, y).statistic < 0 else 1
 
 
-def _middle(slopes: Slopes, twice: int) -> float | None:
+def _middle(slopes: Ranked, twice: int) -> float | None:
     """The slope at rank (twice + 1) / 2, between two ranks the tangent of the mean of their angles."""
     ranks = [(twice + 1) // 2] if twice % 2 else [twice // 2, twice // 2 + 1]
     if ranks[0] < 1 or ranks[-1] > slopes.total:
@@ -103,14 +113,41 @@ def _tangent(at: float) -> float:
     return math.inf if abs(at) >= math.pi / 2 - 1e-15 else math.tan(at)
 
 
-def _classic(x: Floats, y: Floats, slopes: Slopes, hair: float, level: float) -> tuple[Estimate, Estimate]:
+def design_effect(u: Floats, v: Floats, clusters: NDArray[np.intp] | None) -> float:
+    """By how much the variance of Kendall's sum of (u, v) grows when points of one subject belong together.
+
+    A point's score is the number of points with which it agrees in order less those with which it does not. The sum's
+    variance is about the sum of squared scores, of independent points or of subjects (their points' scores added up:
+    Hájek's projection); the ratio of the two is returned, 1 where every subject has one point.
+    """
+    if clusters is None:
+        return 1.0
+    score = concordance_scores(u, v).astype(float)
+    single = float(score @ score)
+    together = np.bincount(clusters, score)
+    count = len(together)
+    return count / (count - 1) * float(together @ together) / single if single > 0 else 1.0
+
+
+def _quantile(level: float, clusters: NDArray[np.intp] | None) -> float:
+    """z, or t with a degree of freedom less than there are subjects with several points."""
+    share = (1 + level) / 2
+    return float(special.ndtri(share) if clusters is None else special.stdtrit(clusters.max(), share))
+
+
+def _classic(
+    x: Floats, y: Floats, hair: float, clusters: NDArray[np.intp] | None, level: float
+) -> tuple[Estimate, Estimate]:
+    slopes = Slopes(x, y)
     n, total = len(x), slopes.total
     below, not_above = slopes.below(-1.0, hair=hair)
     offset = below + not_above  # twice K, slopes of -1 counted half
     slope = _middle(slopes, total + offset)
     if slope is None or not math.isfinite(slope):
         raise Degenerate("the middle slope is vertical: try another orientation")
-    spread = math.floor(float(special.ndtri((1 + level) / 2)) * math.sqrt(n * (n - 1) * (2 * n + 5) / 18) + 0.5)
+    # With slopes below -1 counted as the steepest, a slope is above b when y - b x and x + y rise or fall together.
+    variance = n * (n - 1) * (2 * n + 5) / 18 * design_effect(y - slope * x, x + y, clusters)
+    spread = math.floor(_quantile(level, clusters) * math.sqrt(variance) + 0.5)
     low, high = _middle(slopes, total - spread + offset), _middle(slopes, total + spread + offset)
     intercept = float(np.median(y - slope * x))
     ends = [None if end is None or not math.isfinite(end) else end for end in (low, high)]
@@ -127,30 +164,30 @@ def _classic(x: Floats, y: Floats, slopes: Slopes, hair: float, level: float) ->
     )
 
 
-def _equivariant(x: Floats, y: Floats, slopes: Slopes, level: float) -> tuple[Estimate, Estimate]:
-    """Median of |slope| and its interval from the variance of tau; all pairs are listed, so up to 1,000 points."""
-    if not slopes.listed:
-        raise UnknownOption("the equivariant form lists all pairs, and there are too many points: use the classic form")
+def _equivariant(x: Floats, y: Floats, clusters: NDArray[np.intp] | None, level: float) -> tuple[Estimate, Estimate]:
+    """Median of |slope|, its interval from the variance of Kendall's tau between y - slope x and y + slope x.
+
+    A pair is steeper than the line when it is concordant in these two, and less steep when it is discordant.
+    """
     n = len(x)
-    absolute = np.sort(np.abs(slopes.angles))
-    middle = float(np.median(absolute))
-    slope = _tangent(middle)
+    steepness = Steepness(x, y)
+    slope = _tangent(_quantile_of(steepness, 0.5))
     if not math.isfinite(slope):
         raise Degenerate("the middle slope is vertical")
     intercept = float(np.median(y - slope * x))
-    i, j = np.triu_indices(slopes.n, 1)
-    dx, dy = slopes.x[j] - slopes.x[i], slopes.y[j] - slopes.y[i]
-    each = np.arctan2(np.abs(dy), dx) - middle
-    score = np.where((dx == 0) & (dy == 0), 0, np.where(np.abs(each) <= TIE_ANGLE, 0, np.sign(each)))
-    tau = np.bincount(i, score, n) + np.bincount(j, score, n)
     if n < 4:
         reason = "the interval needs at least 4 pairs"
         empty = Estimate(slope, None, None, level, "analytic", reason)
         return empty, Estimate(intercept, None, None, level, "analytic", reason)
-    variance = max(1e-5, float((tau**2).sum() * 4 - 2 * n * (n - 1)) / (n * (n - 1) * (n - 2) * (n - 3)))
-    t = float(special.stdtrit(n - 2, (1 + level) / 2))
-    part = min(math.sqrt(variance) * t, 1 - 1e-8)
-    low, high = (_tangent(float(end)) for end in np.quantile(absolute, [(1 - part) / 2, (1 + part) / 2]))
+    u, v = y - slope * x, y + slope * x
+    tau = concordance_scores(u, v).astype(float)
+    # The floor is for what is zero but for rounding, and must not be felt where many points make the variance small.
+    floor = min(1e-5, 1 / n**2)
+    variance = max(floor, (4 * float(tau @ tau) - 2 * n * (n - 1)) / (n * (n - 1) * (n - 2) * (n - 3)))
+    variance *= design_effect(u, v, clusters)
+    df = n - 2 if clusters is None else int(clusters.max())
+    part = min(math.sqrt(variance) * float(special.stdtrit(df, (1 + level) / 2)), 1 - 1e-8)
+    low, high = (_tangent(_quantile_of(steepness, share)) for share in ((1 - part) / 2, (1 + part) / 2))
     half = (high - low) / 2
     reason = "the analytic form gives an interval for the slope alone: ask for the bootstrap"
     return (
@@ -159,11 +196,25 @@ def _equivariant(x: Floats, y: Floats, slopes: Slopes, level: float) -> tuple[Es
     )
 
 
-TIE_ANGLE = 1e-12
+def _quantile_of(angles: Ranked, share: float) -> float:
+    """Quantile of the angles, interpolated between ranks (type 7)."""
+    place = share * (angles.total - 1)
+    rank = math.floor(place)
+    low, high = angles.order_statistics([rank + 1, min(rank + 2, angles.total)])
+    return low + (place - rank) * (high - low)
 
 
-def _resample(x: Floats, y: Floats, kind: str, hair: float, interval: str, resamples: int, seed: int) -> Resampled:
-    """Refits with weights: a pair counts as often as the product of its points' weights."""
+def _resample(
+    x: Floats,
+    y: Floats,
+    kind: str,
+    hair: float,
+    clusters: NDArray[np.intp] | None,
+    interval: str,
+    resamples: int,
+    seed: int,
+) -> Resampled:
+    """Refits with weights: a pair counts as often as the product of its points' weights, which are their subject's."""
     n = len(x)
     pairs = n * (n - 1) // 2
     if pairs * (n + (resamples if interval == "bootstrap" else 0)) > MOST_STEPS:
@@ -201,9 +252,9 @@ def _resample(x: Floats, y: Floats, kind: str, hair: float, interval: str, resam
         return _weighted_median(v - slope * u, w), slope
 
     def fit(block: Floats) -> Floats:
-        return np.array([one(row) for row in block])
+        return np.array([one(row if clusters is None else row[clusters]) for row in block])
 
-    return resample_line(n, fit, interval, resamples, seed)
+    return resample_line(n if clusters is None else int(clusters.max()) + 1, fit, interval, resamples, seed)
 
 
 def _weighted_median(values: Floats, w: Floats) -> float:

@@ -9,8 +9,8 @@ from scipy import stats
 from validation import slopes
 from validation.errors import Degenerate, NotEnoughData, OutOfRange, UnknownOption
 from validation.regression import deming, error_ratio, ols
-from validation.robust import cusum, passing_bablok
-from validation.slopes import Slopes, inversions, list_inversions
+from validation.robust import cusum, design_effect, passing_bablok
+from validation.slopes import Slopes, concordance_scores, inversions, inversions_of_each, list_inversions
 
 
 def points(n=40, seed=4, noise=2.0):
@@ -147,6 +147,72 @@ def test_the_large_sample_form_is_the_small_one(monkeypatch, decimals):
     assert large.intercept.interval == pytest.approx(small.intercept.interval, rel=1e-12)
 
 
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_equivariant_form_of_large_samples_is_that_of_small_ones(monkeypatch, decimals, sign):
+    test, reference = (values.round(decimals) for values in points(150, 3))
+    small = passing_bablok(sign * test, reference, kind="equivariant")
+    monkeypatch.setattr(slopes, "LISTED", 200)
+    monkeypatch.setattr(slopes, "FEW", 1)
+    large = passing_bablok(sign * test, reference, kind="equivariant")
+    assert large.slope.estimate == pytest.approx(small.slope.estimate, rel=1e-12)
+    assert large.slope.interval == pytest.approx(small.slope.interval, rel=1e-12)
+    assert large.intercept.estimate == pytest.approx(small.intercept.estimate, rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["classic", "equivariant"])
+def test_many_points_of_any_kind_have_a_line_and_an_interval(kind):
+    """Above 3,000 pairs nothing may fail, with ties or without."""
+    rng = np.random.default_rng(5)
+    truth = rng.normal(30, 8, 4000)
+    reference, test = truth + rng.normal(0, 1, 4000), 1.1 * (truth + rng.normal(0, 1, 4000))
+    for decimals in (1, 12):
+        slope = passing_bablok(test.round(decimals), reference.round(decimals), kind=kind).slope
+        assert slope.low < 1.1 < slope.high
+        assert slope.high - slope.low < 0.02
+
+
+@pytest.mark.parametrize("kind", ["classic", "equivariant"])
+def test_subjects_of_one_point_change_nothing_and_doubled_points_count_once(kind):
+    test, reference = points(40)
+    alone = passing_bablok(test, reference, kind=kind)
+    assert passing_bablok(test, reference, kind=kind, subject=np.arange(40)).to_dict() == alone.to_dict()
+    double = [np.repeat(values, 2) for values in (test, reference, np.arange(40))]
+    naive = passing_bablok(double[0], double[1], kind=kind)
+    together = passing_bablok(double[0], double[1], kind=kind, subject=double[2])
+    assert together.slope.estimate == naive.slope.estimate
+    widths = [line.slope.high - line.slope.low for line in (alone, naive, together)]
+    # Points that come in twos look like twice as many when nobody says so.
+    assert widths[1] < 0.85 * widths[0]
+    assert widths[2] == pytest.approx(widths[0], rel=0.12)
+
+
+def test_subjects_are_left_out_and_drawn_whole():
+    test, reference = points(30)
+    subject = np.repeat(np.arange(10), 3)
+    line = passing_bablok(test, reference, subject=subject, interval="jackknife")
+    left_out = [passing_bablok(test[subject != i], reference[subject != i]).slope.estimate for i in range(10)]
+    assert line.resampled.jackknife[:, 1] == pytest.approx(left_out, rel=1e-12)
+    drawn = passing_bablok(test, reference, subject=subject, interval="bootstrap", resamples=300)
+    assert drawn.slope.low < line.slope.estimate < drawn.slope.high
+    with pytest.raises(NotEnoughData, match="2 subjects"):
+        passing_bablok(test, reference, subject=np.repeat([0, 1], 15))
+
+
+def test_design_effect_and_scores():
+    rng = np.random.default_rng(3)
+    u, v = rng.integers(0, 20, 60).astype(float), rng.integers(0, 9, 60).astype(float)
+    direct = (np.sign(u[:, None] - u) * np.sign(v[:, None] - v)).sum(axis=1)
+    assert concordance_scores(u, v).tolist() == direct.tolist()
+    # Ties that only look apart in floating point.
+    assert concordance_scores(u / 10 + 0.1 - 0.1, v * 0.7 / 0.7).tolist() == direct.tolist()
+    clusters = np.repeat(np.arange(20), 3)
+    summed = np.bincount(clusters, direct)
+    expected = 20 / 19 * (summed**2).sum() / (direct**2).sum()
+    assert design_effect(u, v, clusters) == pytest.approx(expected, rel=1e-12)
+    assert design_effect(np.ones(60), v, clusters) == 1.0
+
+
 def test_order_statistics_of_slopes_at_the_ends(monkeypatch):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 12, 60).astype(float), rng.integers(0, 12, 60).astype(float)
@@ -165,11 +231,13 @@ def test_order_statistics_of_slopes_at_the_ends(monkeypatch):
 
 def test_inversions_are_counted_and_listed():
     rng = np.random.default_rng(0)
-    for n in (0, 1, 2, 5, 33, 64):
+    for n in (0, 1, 2, 5, 33, 64, 301):
         permutation = rng.permutation(n)
         direct = {(b, a) for i, a in enumerate(permutation) for b in permutation[i:] if b < a}
         assert inversions(permutation) == len(direct)
         assert set(zip(*map(np.ndarray.tolist, list_inversions(permutation)), strict=True)) == direct
+        each = [sum(value in two for two in direct) for value in permutation]
+        assert inversions_of_each(permutation).tolist() == each
 
 
 def test_exchanging_the_methods_inverts_passing_and_bablok():
