@@ -24,9 +24,14 @@ from studies.synthetic.population import (
     population,
     scale_reading,
 )
+from studies.synthetic.skin_tone import draw_skin_tones
 
-SUBJECT_COLUMNS = ["subject_id", "site", "sex", "age", "enrolled_on", "ethnicity", "consent", "synthetic"]
-SCAN_COLUMNS = ["subject_id", "scan_id", "visit", "captured_at", "device", "front", "back", "left", "right"]
+SUBJECT_COLUMNS = [
+    "subject_id", "site", "sex", "age", "enrolled_on", "ethnicity", "consent", "monk_skin_tone", "synthetic",
+]  # fmt: skip
+SCAN_COLUMNS = [
+    "subject_id", "scan_id", "visit", "captured_at", "device", "front", "back", "left", "right", "rendered",
+]  # fmt: skip
 READING_COLUMNS = [
     "subject_id", "visit", "measured_at", "measurand", "method", "device", "value", "unit", "replicate",
 ]  # fmt: skip
@@ -48,6 +53,8 @@ MISSING = {"stature_cm": 0.005, "weight_kg": 0.005, **dict.fromkeys(SKINFOLDS, 0
 MISSING_OTHER = 0.02
 MISSING_ETHNICITY = 0.01
 
+_SKIN_STREAM = 2  # of random numbers: so that skin tones change nothing of the people
+
 
 @dataclass(frozen=True)
 class SyntheticCohort:
@@ -55,7 +62,7 @@ class SyntheticCohort:
 
     `bodies` (never written) has subject_id, visit, sex, age, ethnicity, stature_cm, weight_kg, waist_cm, arm_cm,
     thigh_cm, triceps_skinfold_mm, subscapular_skinfold_mm, body_fat_percent (DXA without the error of repeated scans).
-    `scans` has its columns and no rows: photos are rendered from `bodies` elsewhere.
+    `scans` has its columns and no rows: see `studies.synthetic.scans`, and `studies.rendering` for the photos.
     """
 
     subjects: pd.DataFrame
@@ -117,7 +124,8 @@ def synthesize(
     start = visit_start(enrolled + rng.integers(BASELINE_WITHIN_DAYS + 1, size=subjects), rng)
     consent = rng.random(subjects)
     ethnicity = people["ethnicity"].mask(rng.random(subjects) < MISSING_ETHNICITY)
-    table = subject_table(ids, people, site_names(sites)[site], enrolled, ethnicity, consent)
+    tones = skin_tones(people, [seed])
+    table = subject_table(ids, people, site_names(sites)[site], enrolled, ethnicity, consent, tones)
 
     twice = rng.random(subjects) < duplicates
     returns = np.flatnonzero(rng.random(subjects) < follow_up)
@@ -153,6 +161,7 @@ def subject_table(
     enrolled: NDArray[np.datetime64],
     ethnicity: pd.Series,
     consent: Array,
+    tones: NDArray[np.int64],
 ) -> pd.DataFrame:
     """The table of subjects; `consent` holds uniform numbers, one a subject, that choose between the levels."""
     levels = np.searchsorted(np.cumsum(list(CONSENT.values()))[:-1], consent, side="right")
@@ -165,8 +174,16 @@ def subject_table(
             "enrolled_on": pd.array(np.datetime_as_string(enrolled, unit="D"), dtype="str"),
             "ethnicity": ethnicity.astype("str"),
             "consent": pd.array(list(CONSENT), dtype="str").take(levels),
+            "monk_skin_tone": tones,
             "synthetic": pd.array(["yes"], dtype="str").take(np.zeros(len(ids), dtype=np.int64)),
         }
+    )
+
+
+def skin_tones(people: pd.DataFrame, seed: list[int]) -> NDArray[np.int64]:
+    """Steps of the Monk scale for drawn people, as a cohort's `seed` and nothing else gives them."""
+    return draw_skin_tones(
+        people["ethnicity"], np.random.default_rng([*seed, _SKIN_STREAM]).standard_normal(len(people))
     )
 
 

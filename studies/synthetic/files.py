@@ -32,6 +32,7 @@ from studies.synthetic.cohort import (
     read_visit,
     readings_of,
     site_names,
+    skin_tones,
     subject_ids,
     subject_table,
     visit_start,
@@ -159,7 +160,8 @@ def write_large(
             site = rng.integers(sites, size=count)
             enrolled = FIRST_ENROLMENT + rng.integers(ENROLMENT_DAYS, size=count)
             consent = rng.random(count)
-            table = subject_table(ids, people, site_names(sites)[site], enrolled, people["ethnicity"], consent)
+            tones = skin_tones(people, [seed, first])
+            table = subject_table(ids, people, site_names(sites)[site], enrolled, people["ethnicity"], consent, tones)
             visits, now = [], people
             for number, (name, slots) in enumerate(protocol):
                 now = changed(now, rng) if number else now
