@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 HEADER = "Gender,Date,Installation,DODRace,Ethnicity,Age,stature,weightkg,neckcircumference,chestcircumference,"
-HEADER += "waistcircumference,buttockcircumference,thighcircumference,calfcircumference,bicepscircumferenceflexed"
+HEADER += "waistcircumference,buttockcircumference,thighcircumference,calfcircumference,bicepscircumferenceflexed,"
+HEADER += "crotchheight,biacromialbreadth"
 
 
 def test_codes_and_units_are_the_survey_s(desk) -> None:
     """Millimetres, hectograms, Latin-1, and the identifier written in two ways."""
-    man = "1,Male,4-Oct-10,Fort Hood,3,Puerto Rico\xf1o,41,1776,815,391,1074,933,979,609,373,369\n"
-    woman = "2,Female,31-Dec-11,Fort Lee,2,,26,1560,657,335,922,850,1011,622,360,315\n"
+    man = "1,Male,4-Oct-10,Fort Hood,3,Puerto Rico\xf1o,41,1776,815,391,1074,933,979,609,373,369,846,401\n"
+    woman = "2,Female,31-Dec-11,Fort Lee,2,,26,1560,657,335,922,850,1011,622,360,315,740,365\n"
     desk.write("ANSUR_II_MALE_Public.csv", f"subjectid,{HEADER}\n{man}".encode("latin-1"))
     desk.write("ANSUR_II_FEMALE_Public.csv", f"SubjectId,{HEADER}\n{woman}".encode("latin-1"))
     result = desk.ingest(mapping="ansur2")
@@ -29,14 +30,14 @@ def test_codes_and_units_are_the_survey_s(desk) -> None:
     assert set(readings["visit"]) == {"exam"}
     told = readings[readings["subject_id"] == "1"].set_index("measurand")["value"].to_dict()
     assert told == {
-        "stature_cm": 177.6, "weight_kg": 81.5, "neck_cm": 39.1, "chest_cm": 107.4, "waist_cm": 93.3, "hip_cm": 97.9,
-        "thigh_cm": 60.9, "calf_cm": 37.3,
+        "stature_cm": 177.6, "weight_kg": 81.5, "neck_cm": 39.1, "chest_cm": 107.4, "waist_omphalion_cm": 93.3,
+        "hip_cm": 97.9, "upper_thigh_cm": 60.9, "calf_cm": 37.3, "leg_length_cm": 84.6, "shoulder_breadth_cm": 40.1,
     }  # fmt: skip
     assert set(readings["measured_at"].dt.strftime("%Y-%m-%d")) == {"2010-10-04", "2011-12-31"}
 
 
 def test_an_unknown_code_of_race_is_refused_with_its_row(desk, refused) -> None:
-    row = "1,Male,4-Oct-10,Fort Hood,7,,41,1776,815,391,1074,933,979,609,373,369\n"
+    row = "1,Male,4-Oct-10,Fort Hood,7,,41,1776,815,391,1074,933,979,609,373,369,846,401\n"
     desk.write("ANSUR_II_MALE_Public.csv", f"subjectid,{HEADER}\n{row}")
     told = refused(desk.ingest(mapping="ansur2"))
     assert {reason["rule"] for reason in told["ANSUR_II_MALE_Public.csv", 2]} == {"ethnicity_readable", "subject_known"}
