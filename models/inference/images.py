@@ -1,0 +1,82 @@
+"""Pictures in the shape that the networks want."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.networks.blocks import HEIGHT, WIDTH
+
+Bytes = NDArray[np.uint8]
+INSIDE = 128  # from this value on a pixel of a silhouette belongs to the person
+FILLED = 0.94  # share of the height, or of the width if that is tighter, that a person fills in a fitted silhouette
+_LONGEST_SIDE = 20_000
+
+
+class UnreadableImage(ValueError):
+    """Bytes that are no picture; the text says why."""
+
+
+def decode_photo(content: bytes) -> Bytes:
+    """An encoded photo -> (H,W,3) RGB. Raises: UnreadableImage."""
+    return cv2.cvtColor(_decode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def decode_silhouette(content: bytes) -> Bytes:
+    """An encoded silhouette -> (256,192). Raises: UnreadableImage."""
+    found = _decode(content, cv2.IMREAD_GRAYSCALE)
+    if found.shape != (HEIGHT, WIDTH):
+        raise UnreadableImage(
+            f"a silhouette has {HEIGHT} × {WIDTH} pixels, this one {found.shape[0]} × {found.shape[1]}"
+        )
+    return found
+
+
+def _decode(content: bytes, how: int) -> Bytes:
+    try:
+        found = cv2.imdecode(np.frombuffer(content, np.uint8), how) if content else None
+    except cv2.error as error:
+        raise UnreadableImage("the image cannot be decoded") from error
+    if found is None:
+        raise UnreadableImage("the image cannot be decoded")
+    if max(found.shape) > _LONGEST_SIDE:
+        raise UnreadableImage(f"the image is larger than {_LONGEST_SIDE} pixels")
+    return found
+
+
+def encode_silhouette(silhouette: Bytes) -> bytes:
+    """A silhouette (H,W) as PNG; the same silhouette gives the same bytes."""
+    done, content = cv2.imencode(".png", silhouette, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    if not done:
+        raise UnreadableImage("the silhouette cannot be written as PNG")
+    return content.tobytes()
+
+
+def letterbox(photo: Bytes) -> Bytes:
+    """The whole photo (H,W,3) in (256,192,3), its proportions kept, its borders drawn out over what is left."""
+    height, width = photo.shape[:2]
+    scale = min(HEIGHT / height, WIDTH / width)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(photo, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    x, y = WIDTH - inner[0], HEIGHT - inner[1]
+    return cv2.copyMakeBorder(small, y // 2, y - y // 2, x // 2, x - x // 2, cv2.BORDER_REPLICATE)
+
+
+def fit_silhouette(silhouette: Bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The person alone, centred and as large as fits, and where the person was.
+
+    silhouette (256,192), not empty. Returns (256,192) from 0 to 1, and centre x, centre y, height and width of the
+    person's box as shares of the picture.
+    """
+    rows, columns = (np.flatnonzero((silhouette >= INSIDE).any(axis=axis)) for axis in (1, 0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    height, width = bottom - top, right - left
+    scale = FILLED * min(HEIGHT / height, WIDTH / width)
+    move = np.array(
+        [[scale, 0, WIDTH / 2 - scale * (left + right) / 2], [0, scale, HEIGHT / 2 - scale * (top + bottom) / 2]]
+    )
+    move[:, 2] += (scale - 1) / 2  # OpenCV counts from the centres of pixels
+    fitted = cv2.warpAffine(silhouette, move, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderValue=0)
+    box = [(left + right) / 2 / WIDTH, (top + bottom) / 2 / HEIGHT, height / HEIGHT, width / WIDTH]
+    return fitted.astype(np.float32) / 255, np.array(box, np.float32)

@@ -1,0 +1,214 @@
+"""The road of one scan through the networks: decode, segment, judge, avatar, tape, body fat.
+
+Every scan goes through the networks alone, its four views as one batch of fixed shape. So the numbers do not depend on
+which scans are processed together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import torch
+
+from models.body import open_body
+from models.checkpoints import Loaded, read_checkpoint
+from models.errors import ModelFileError
+from models.inference import quality
+from models.inference.images import (
+    Bytes,
+    UnreadableImage,
+    decode_photo,
+    decode_silhouette,
+    encode_silhouette,
+    fit_silhouette,
+    letterbox,
+)
+from models.inference.scan import Finding, Predicted, ScanInput, ScanOutcome
+from models.measure import MEASUREMENTS, measure
+from models.networks.blocks import HEIGHT, VIEWS, WIDTH
+
+KINDS = ("segmenter", "avatar", "estimator")
+INTERVAL = 0.90  # probability of the interval around a predicted BFP
+_HALF_WIDTH = NormalDist().inv_cdf((1 + INTERVAL) / 2)
+
+
+@dataclass
+class _Work:
+    """One scan on its way: what is seen in each view, what is wrong, and how long the stages took."""
+
+    scan: ScanInput
+    silhouettes: dict[str, Bytes] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
+
+    def usable(self) -> list[str]:
+        """The views in which nothing is wrong."""
+        wrong = {finding.view for finding in self.findings}
+        return [view for view in VIEWS if view in self.silhouettes and view not in wrong]
+
+
+class Pipeline:
+    """Segmenter, avatar and estimator together. Avatar or estimator may be missing: then so are their predictions."""
+
+    def __init__(self, segmenter: Loaded, avatar: Loaded | None, estimator: Loaded | None):
+        self.segmenter, self.avatar, self.estimator = segmenter, avatar, estimator
+        self.body = open_body()
+        for loaded in (segmenter, avatar, estimator):
+            if loaded is not None:
+                loaded.module.eval().requires_grad_(False)
+        if avatar is not None:
+            betas = avatar.card.architecture.hyperparameters.get("n_betas")
+            if betas != self.body.n_betas:
+                raise ModelFileError(
+                    f"The avatar {avatar.card.name}@{avatar.card.version} was made for a body with {betas} betas; "
+                    f"{self.body.name} has {self.body.n_betas}.",
+                    remedy="Use a checkpoint that was trained on this body model.",
+                )
+
+    @classmethod
+    def load(cls, checkpoints: Mapping[str, Path]) -> Pipeline:
+        """From kind -> path of a checkpoint; a segmenter is needed. Raises: ModelFileError."""
+        loaded = {}
+        for kind, path in checkpoints.items():
+            loaded[kind] = read_checkpoint(path)
+            if kind not in KINDS or loaded[kind].card.kind != kind:
+                raise ModelFileError(f"{path} is a checkpoint of the kind '{loaded[kind].card.kind}', not '{kind}'.")
+        if "segmenter" not in loaded:
+            raise ModelFileError("No segmenter was given.", remedy="Name a checkpoint of the kind 'segmenter'.")
+        return cls(loaded["segmenter"], loaded.get("avatar"), loaded.get("estimator"))
+
+    @property
+    def software(self) -> dict[str, str]:
+        """What else than the checkpoints decides about the numbers."""
+        import cv2
+
+        return {
+            "torch": torch.__version__, "opencv": cv2.__version__, "numpy": np.__version__,
+            "body": str(self.body.card.get("sha256", self.body.name)),
+        }  # fmt: skip
+
+    def process(self, scans: Sequence[ScanInput]) -> list[ScanOutcome]:
+        """The outcome of each scan, in the order given. A scan without a usable view is indeterminate."""
+        with torch.inference_mode():
+            return [self._process(scan) for scan in scans]
+
+    def _process(self, scan: ScanInput) -> ScanOutcome:
+        work = _Work(scan)
+        self._see(work)
+        views = work.usable()
+        if not views:
+            reason = quality.explain(work.findings) or "no photo is left of this scan"
+            return ScanOutcome(scan.key, quality=tuple(work.findings), indeterminate=reason, timings=work.timings)
+        with work.stage("keep"):
+            kept = {view: encode_silhouette(work.silhouettes[view]) for view in views}
+        inputs = _network_inputs(work, views)
+        predictions: dict[str, Predicted] = {}
+        betas, pose = self._avatar(work, inputs, views, predictions)
+        self._body_fat(work, inputs, predictions)
+        return ScanOutcome(scan.key, predictions, betas, pose, kept, tuple(work.findings), None, work.timings)
+
+    def _see(self, work: _Work) -> None:
+        """The silhouette of every view, from its photo or as it was kept, and what is wrong with it."""
+        photos: dict[str, Bytes] = {}
+        with work.stage("decode"):
+            for view in VIEWS:
+                try:
+                    if content := work.scan.photos.get(view):
+                        photos[view] = letterbox(decode_photo(content))
+                    elif content := work.scan.silhouettes.get(view):
+                        work.silhouettes[view] = decode_silhouette(content)
+                except UnreadableImage as error:
+                    work.findings.append(Finding("unreadable", view, str(error)))
+        if photos:
+            with work.stage("segment"):
+                self._segment(work, photos)
+        with work.stage("judge"):
+            for view, silhouette in work.silhouettes.items():
+                known = {(finding.view, finding.reason) for finding in work.findings}
+                judged = quality.judge_silhouette(silhouette, view)
+                work.findings += [finding for finding in judged if (finding.view, finding.reason) not in known]
+
+    def _segment(self, work: _Work, photos: dict[str, Bytes]) -> None:
+        batch = np.zeros((len(VIEWS), 3, HEIGHT, WIDTH), np.float32)
+        for view, photo in photos.items():
+            batch[VIEWS.index(view)] = photo.transpose(2, 0, 1)
+        seen = self.segmenter.module(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last))
+        masks = (seen.mask.sigmoid() * 255).round().to(torch.uint8).numpy()
+        views, people, faults = (
+            seen.view.softmax(1).numpy(),
+            seen.people.softmax(1).numpy(),
+            seen.faults.sigmoid().numpy(),
+        )
+        for view in photos:
+            i = VIEWS.index(view)
+            work.silhouettes[view] = masks[i]
+            work.findings += quality.judge_capture(view, views[i], people[i], faults[i])
+
+    def _avatar(
+        self, work: _Work, inputs: _Inputs, views: list[str], predictions: dict[str, Predicted]
+    ) -> tuple[list[float] | None, dict[str, list[list[float]]] | None]:
+        if self.avatar is None:
+            return None, None
+        if work.scan.stature_cm is None:
+            work.findings.append(Finding("no stature"))
+            return None, None
+        with work.stage("avatar"):
+            stature = torch.tensor([work.scan.stature_cm / 100], dtype=torch.float32)
+            seen = self.avatar.module(inputs.silhouettes, inputs.boxes, inputs.present, stature)
+            betas = seen.betas[0].double().numpy()
+            pose = self.body.scan_pose + seen.pose[0].double().numpy()
+        with work.stage("tape"):
+            measured = measure(self.body.shaped(betas[None]), self.body)
+            for name, values in measured.items():
+                if name in MEASUREMENTS and np.isfinite(values[0]):
+                    predictions[name] = Predicted(float(values[0]), MEASUREMENTS[name].unit)
+        return betas.tolist(), {view: pose[VIEWS.index(view)].tolist() for view in views}
+
+    def _body_fat(self, work: _Work, inputs: _Inputs, predictions: dict[str, Predicted]) -> None:
+        if self.estimator is None:
+            return
+        with work.stage("body fat"):
+            seen = self.estimator.module(inputs.silhouettes, inputs.boxes, inputs.present, _profile(work.scan))
+            mean, half = float(seen.mean[0]), _HALF_WIDTH * float(seen.sd[0])
+            predictions["body_fat_percent"] = Predicted(mean, "%", mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    silhouettes: torch.Tensor
+    boxes: torch.Tensor
+    present: torch.Tensor
+
+
+def _network_inputs(work: _Work, views: list[str]) -> _Inputs:
+    silhouettes = np.zeros((1, len(VIEWS), HEIGHT, WIDTH), np.float32)
+    boxes = np.zeros((1, len(VIEWS), 4), np.float32)
+    present = np.zeros((1, len(VIEWS)), bool)
+    with work.stage("judge"):
+        for view in views:
+            i = VIEWS.index(view)
+            silhouettes[0, i], boxes[0, i] = fit_silhouette(quality.largest_part(work.silhouettes[view]))
+            present[0, i] = True
+    return _Inputs(torch.from_numpy(silhouettes), torch.from_numpy(boxes), torch.from_numpy(present))
+
+
+def _profile(scan: ScanInput) -> torch.Tensor:
+    """(1,4), NaN where unknown; the order is `models.networks.estimator.PROFILE`."""
+    sex = None if scan.sex is None else float(scan.sex == "M")
+    stature = None if scan.stature_cm is None else scan.stature_cm / 100
+    values = [sex, scan.age, stature, scan.weight_kg]
+    return torch.tensor([[np.nan if value is None else value for value in values]], dtype=torch.float32)
