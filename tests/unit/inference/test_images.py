@@ -1,0 +1,79 @@
+"""Pictures into the shape that the networks want."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.inference.images import (
+    FILLED,
+    UnreadableImage,
+    decode_photo,
+    decode_silhouette,
+    encode_silhouette,
+    fit_silhouette,
+    letterbox,
+)
+
+
+def box(top: int, left: int, height: int, width: int) -> np.ndarray:
+    picture = np.zeros((256, 192), np.uint8)
+    picture[top : top + height, left : left + width] = 255
+    return picture
+
+
+@given(st.integers(1, 2000), st.integers(1, 2000))
+@settings(max_examples=40, deadline=None)
+def test_a_letterboxed_photo_keeps_its_proportions(height: int, width: int) -> None:
+    photo = np.full((height, width, 3), (10, 200, 90), np.uint8)
+    boxed = letterbox(photo)
+    assert boxed.shape == (256, 192, 3)
+    assert (boxed == (10, 200, 90)).all()  # its borders are drawn out
+
+
+def test_a_circle_stays_a_circle() -> None:
+    photo = np.zeros((900, 1600, 3), np.uint8)
+    cv2.circle(photo, (800, 450), 400, (255, 255, 255), -1)
+    rows, columns = np.nonzero(letterbox(photo)[..., 0] > 127)
+    assert abs(np.ptp(rows) - np.ptp(columns)) <= 1
+
+
+@given(st.integers(0, 100), st.integers(0, 80), st.integers(30, 150), st.integers(10, 100))
+@settings(max_examples=60, deadline=None)
+def test_a_fitted_silhouette_does_not_depend_on_where_the_person_stood(t: int, left: int, h: int, w: int) -> None:
+    h, w = min(h, 256 - t), min(w, 192 - left)
+    fitted, where = fit_silhouette(box(t, left, h, w))
+    again, _ = fit_silhouette(box(0, 0, h, w))
+    assert np.abs(fitted - again).max() < 1.5 / 255  # a step of rounding
+    scale = FILLED * min(256 / h, 192 / w)
+    assert fitted.sum() == pytest.approx(h * w * scale**2, rel=0.08)
+    assert where == pytest.approx([(left + w / 2) / 192, (t + h / 2) / 256, h / 256, w / 192])
+
+
+def test_a_fitted_silhouette_is_centred() -> None:
+    fitted, _ = fit_silhouette(box(40, 20, 120, 40))
+    assert np.abs(fitted - fitted[::-1]).max() < 1e-5
+    assert np.abs(fitted - fitted[:, ::-1]).max() < 1e-5
+
+
+def test_silhouettes_survive_their_file() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (256, 192)).astype(np.uint8)
+    content = encode_silhouette(picture)
+    assert (decode_silhouette(content) == picture).all()
+    assert encode_silhouette(picture) == content
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0" + b"\0" * 40])
+def test_what_is_no_picture_is_told(content: bytes) -> None:
+    with pytest.raises(UnreadableImage):
+        decode_photo(content)
+    with pytest.raises(UnreadableImage):
+        decode_silhouette(content)
+
+
+def test_a_silhouette_of_another_size_is_told() -> None:
+    with pytest.raises(UnreadableImage, match="256 × 192"):
+        decode_silhouette(encode_silhouette(np.zeros((10, 10), np.uint8)))

@@ -1,0 +1,98 @@
+"""The networks: shapes, limits of the hyperparameters, and inputs that may be absent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.errors import ModelFileError
+from models.networks import ARCHITECTURES, build
+
+SMALL = {"widths": [8, 12, 16], "readout": 4, "features": 16}
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def silhouettes(n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return torch.rand(n, 4, 256, 192), torch.rand(n, 4, 4), torch.ones(n, 4, dtype=torch.bool)
+
+
+def test_a_segmenter_gives_a_mask_of_the_photos_size_and_its_opinion() -> None:
+    seen = build("unet-1", {"widths": [4, 8, 8, 8, 8]})(torch.rand(2, 3, 256, 192) * 255)
+    assert seen.mask.shape == (2, 256, 192)
+    assert (seen.view.shape, seen.people.shape, seen.faults.shape) == ((2, 4), (2, 3), (2, 3))
+
+
+def test_an_avatar_gives_betas_and_a_pose_for_each_view() -> None:
+    given = silhouettes(2)
+    seen = build("silhouette-avatar-1", {"n_betas": 20, **SMALL})(*given, torch.tensor([1.6, 1.8]))
+    assert (seen.betas.shape, seen.pose.shape, seen.features.shape) == ((2, 20), (2, 4, 24, 3), (2, 16))
+
+
+def test_a_missing_view_does_not_matter_whatever_stands_in_its_place() -> None:
+    network = build("silhouette-avatar-1", {"n_betas": 5, **SMALL})
+    pictures, boxes, present = silhouettes(1)
+    present[0, 2] = False
+    stature = torch.tensor([1.7])
+    first = network(pictures, boxes, present, stature).betas
+    pictures[0, 2], boxes[0, 2] = 0.3, 7.0
+    assert torch.equal(first, network(pictures, boxes, present, stature).betas)
+
+
+def test_an_estimator_takes_any_part_of_the_profile() -> None:
+    network = build("body-fat-1", {**SMALL, "hidden": 8})
+    nan = float("nan")
+    profiles = torch.tensor([[1.0, 40.0, 1.8, 80.0], [nan, 40.0, nan, 80.0], [nan, nan, nan, nan]])
+    seen = network(*silhouettes(3), profiles)
+    assert torch.isfinite(seen.mean).all()
+    assert (seen.sd > 0).all()
+    assert seen.shape.shape == (3, 8)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_gradients_reach_every_parameter(name: str) -> None:
+    network = build(name, {"n_betas": 5, **SMALL} if "avatar" in name else SMALL if "fat" in name else {})
+    network.train()
+    if name == "unet-1":
+        seen = network(torch.rand(2, 3, 64, 64) * 255)
+    else:
+        pictures, boxes, present = silhouettes(2)
+        present[0] = torch.tensor([True, False, True, False])
+        present[1] = torch.tensor([False, True, False, True])
+        last = torch.tensor([1.7, 1.8]) if "avatar" in name else torch.tensor([[1.0, 40, 1.8, 80], [0.0, 50, 1.6, 60]])
+        seen = network(pictures, boxes, present, last)
+    sum((part.float() ** 2).sum() for part in seen).backward()
+    untouched = [key for key, value in network.named_parameters() if value.grad is None]
+    assert not untouched
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_packaged_sizes_are_small(name: str) -> None:
+    network = build(name, {"n_betas": 32} if "avatar" in name else {})
+    megabytes = sum(value.numel() for value in network.state_dict().values()) * 2 / 1e6  # in half precision
+    assert megabytes < (2 if name == "unet-1" else 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "hyperparameters", "told"),
+    [
+        ("unet-9", {}, "not known"),
+        ("unet-1", {"depth": 3}, "no hyperparameter 'depth'"),
+        ("unet-1", {"widths": [8, 10**9]}, "is [8, 1000000000]"),
+        ("unet-1", {"widths": "wide"}, "is 'wide'"),
+        ("unet-1", {"widths": []}, "is []"),
+        ("unet-1", {"widths": [8] * 50}, "list of up to 8"),
+        ("unet-1", {"widths": 8}, "No network 'unet-1' can be made"),
+        ("silhouette-avatar-1", {}, "No network"),
+        ("silhouette-avatar-1", {"n_betas": True}, "is True"),
+        ("silhouette-avatar-1", {"n_betas": float("nan")}, "is nan"),
+        ("body-fat-1", {"patch": 7.5}, "No network"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_built_is_refused(name: str, hyperparameters: dict, told: str) -> None:
+    with pytest.raises(ModelFileError) as refused:
+        build(name, hyperparameters)
+    assert told in str(refused.value)
