@@ -5,28 +5,45 @@ error = test - reference. All in the unit of the data, except MAPE and the share
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from validation.pairs import Floats, codes, confidence, pair, same
+from validation.pairs import Floats, codes, confidence, option, pair, same
 from validation.proportions import wilson
 from validation.resampling import (
+    INTERVALS,
     Distribution,
     Measure,
+    add_up,
     bca,
     bootstrap_clustered_quantile,
     bootstrap_quantile,
     bootstrap_sums,
     generator,
+    interval_of,
 )
 from validation.results import Estimate, Result
 
 # Columns of sums from which every measure below is computed; one column more for each k of `within`.
 COLUMNS = ("n", "d", "dd", "squared", "absolute", "relative", "x", "y", "xx", "yy", "xy")
+MOMENTS = ("n", "x", "y", "xx", "yy", "xy")
+# The columns of each measure. A share within ±k has n and a column of its own name.
+USES = {
+    "bias": ("n", "d"),
+    "sd": ("n", "d", "dd"),
+    "mae": ("n", "absolute"),
+    "rmse": ("n", "squared"),
+    "mape": ("n", "relative"),
+    "see": MOMENTS,
+    "pearson": MOMENTS,
+    "ccc": MOMENTS,
+}
+# The scale on which the jackknife's interval of each measure is symmetric.
+SCALE = {"mae": "log", "rmse": "log", "mape": "log", "see": "log", "sd": "log", "pearson": "z", "ccc": "z"}
 
 
 def key(k: float) -> str:
@@ -76,11 +93,16 @@ class ErrorTable:
             out = np.empty_like(stack)
             out[self.clusters] = stack
             return out
-        return np.column_stack([np.bincount(self.clusters, values, self.subjects) for values in stack.T])
+        return add_up(stack, self.clusters)
 
-    def measures(self, offset: int = 0) -> dict[str, Measure]:
-        """Measures as functions of totals whose columns of this table begin at `offset`."""
-        place = {name: offset + i for i, name in enumerate(COLUMNS)}
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of `sums`."""
+        return (*COLUMNS, *(f"within_{key(k)}" for k in self.within))
+
+    def measures(self, place: Mapping[str, int] | None = None) -> dict[str, Measure]:
+        """Measures as functions of totals; `place` says where each column stands (as in `sums` when not given)."""
+        place = {name: i for i, name in enumerate(self.columns)} if place is None else place
         error_centre, _ = self.centre
         no_percent = not (np.abs(self.reference) > 0).all()
 
@@ -128,8 +150,7 @@ class ErrorTable:
             "pearson": lambda sums: positive(vxy(sums), np.sqrt(vx(sums) * vy(sums))),
             "ccc": concordance,
         }
-        for i, k in enumerate(self.within):
-            place[f"within_{key(k)}"] = offset + len(COLUMNS) + i
+        for k in self.within:
             out[f"within_{key(k)}"] = (lambda column: lambda sums: 100 * mean(column)(sums))(f"within_{key(k)}")
         return out
 
@@ -147,21 +168,47 @@ def positive(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def bootstrap_tables(
-    tables: Mapping[str, ErrorTable], *, resamples: int, seed: int, place: Sequence[str | int] = ()
+    tables: Mapping[str, ErrorTable],
+    *,
+    resamples: int,
+    seed: int,
+    place: Sequence[str | int] = (),
+    measures: Collection[str] | None = None,
 ) -> dict[str, dict[str, Distribution]]:
-    """Bootstrap distributions of every measure of several tests on the same rows, from one weights matrix."""
-    stacked, measures, width = [], {}, 0
+    """Bootstrap distributions of every measure of several tests on the same rows, from one weights matrix.
+
+    Only columns that the `measures` (all when not given) need are multiplied with it; a column that several tests have
+    in common, as all that stem from the reference, is multiplied once.
+    """
+    stacked: list[Floats] = []
+    known: dict[bytes, int] = {}
+    functions: dict[tuple[str, str], Measure] = {}
+    medians = []
     for name, table in tables.items():
-        measures |= {(name, measure): function for measure, function in table.measures(width).items()}
-        stacked.append(table.sums)
-        width += table.sums.shape[1]
+        shares = [f"within_{key(k)}" for k in table.within]
+        wanted = [*USES, *shares, "median_ae"] if measures is None else measures
+        place_of: dict[str, int] = {}
+        for measure in wanted:
+            if measure == "median_ae":
+                medians.append(name)
+                continue
+            for column in USES.get(measure, ("n", measure)):
+                if column not in place_of:
+                    values = np.ascontiguousarray(table.sums[:, table.columns.index(column)])
+                    place_of[column] = known.setdefault(values.tobytes(), len(stacked))
+                    if place_of[column] == len(stacked):
+                        stacked.append(values)
+        for measure, function in table.measures(place_of).items():
+            if measure in wanted:
+                functions[name, measure] = function
     rng = generator(seed, "weights", *place)
-    drawn = bootstrap_sums(np.hstack(stacked), measures, resamples=resamples, rng=rng)
+    drawn = bootstrap_sums(np.column_stack(stacked), functions, resamples=resamples, rng=rng) if stacked else {}
     out: dict[str, dict[str, Distribution]] = {name: {} for name in tables}
     for (name, measure), distribution in drawn.items():
         out[name][measure] = distribution
-    for name, table in tables.items():
-        out[name]["median_ae"] = table.median(resamples=resamples, rng=generator(seed, "median", name, *place))
+    for name in medians:
+        rng = generator(seed, "median", name, *place)
+        out[name]["median_ae"] = tables[name].median(resamples=resamples, rng=rng)
     return out
 
 
@@ -185,6 +232,7 @@ def error_measures(
     *,
     within: Sequence[float] = (3, 5),
     subject: ArrayLike | None = None,
+    interval: str = "bca",
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 1,
@@ -194,46 +242,58 @@ def error_measures(
     mae = mean |e|; rmse = sqrt(mean e²); median_ae = median |e|; mape = 100 mean(|e| / |reference|); maximum = max |e|;
     see, the standard error of estimate, is the residual SD (n - 2) of the regression of reference on test;
     within k = 100 share(|e| <= k).
-    Intervals: BCa bootstrap over subjects; Wilson's for the shares when each subject has one pair; none for the
-    maximum, for which the bootstrap does not hold (Efron and Tibshirani 1993, section 7.4).
+    interval: "bca", the BCa bootstrap over subjects, or "jackknife", a t interval on the log scale (`jackknife`), which
+        holds its level better below about 100 subjects; the median keeps BCa, for which no jackknife holds. The
+        shares have Wilson's when each subject has one pair. There is none for the maximum, for which the bootstrap
+        does not hold (Efron and Tibshirani 1993, section 7.4).
 
     Raises NotEnoughData, NotFinite, OutOfRange, ShapeMismatch.
     """
-    confidence(level)
+    confidence(level), option(interval, INTERVALS, "interval")
     x, y = pair(test, reference, least=1)
     table = ErrorTable(x, y, codes(subject, len(x)), tuple(within))
-    drawn = bootstrap_tables({"test": table}, resamples=resamples, seed=seed)["test"]
-    return measures_of(table, drawn, level=level)
+    wanted = [*OF_ERRORS, *([] if table.independent else [f"within_{key(k)}" for k in table.within])]
+    drawn = bootstrap_tables({"test": table}, resamples=resamples, seed=seed, measures=wanted)["test"]
+    return measures_of(table, drawn, level=level, interval=interval)
 
 
-def measures_of(table: ErrorTable, drawn: Mapping[str, Distribution], *, level: float) -> ErrorMeasures:
+# The measures of `ErrorMeasures` that are resampled for every table.
+OF_ERRORS = ("mae", "rmse", "mape", "see", "median_ae")
+
+
+def measures_of(
+    table: ErrorTable, drawn: Mapping[str, Distribution], *, level: float, interval: str = "bca"
+) -> ErrorMeasures:
     """ErrorMeasures from the bootstrap distributions of a table."""
-    mape = bca(drawn["mape"], level=level)
+    mape = interval_of(drawn["mape"], interval, level=level, scale="log")
     if mape.estimate is None:
-        mape = Estimate.missing("a reference value is zero", level=level, method="BCa bootstrap")
-    see = bca(drawn["see"], level=level)
+        mape = Estimate.missing("a reference value is zero", level=level, method=mape.method)
+    see = interval_of(drawn["see"], interval, level=level, scale="log")
     if see.estimate is None:
         reason = "the test is constant" if same(table.test) else "a line needs at least 3 pairs"
-        see = Estimate.missing(reason, level=level, method="BCa bootstrap")
+        see = Estimate.missing(reason, level=level, method=see.method)
     largest = float(np.abs(table.errors).max())
     return ErrorMeasures(
         n=len(table.test),
-        mae=bca(drawn["mae"], level=level),
-        rmse=bca(drawn["rmse"], level=level),
+        mae=interval_of(drawn["mae"], interval, level=level, scale="log"),
+        rmse=interval_of(drawn["rmse"], interval, level=level, scale="log"),
         median_ae=bca(drawn["median_ae"], level=level),
         mape=mape,
         see=see,
         maximum=Estimate(largest, None, None, level, "largest", "the bootstrap does not hold for a maximum"),
-        within={key(k): within_share(table, k, drawn, level=level) for k in table.within},
+        within={key(k): within_share(table, k, drawn, level=level, interval=interval) for k in table.within},
     )
 
 
-def within_share(table: ErrorTable, k: float, drawn: Mapping[str, Distribution], *, level: float) -> Estimate:
-    """Percent of errors within ±k. With repeats in subjects: BCa, or Wilson on the subjects' number at 0 and 100 %."""
+def within_share(
+    table: ErrorTable, k: float, drawn: Mapping[str, Distribution], *, level: float, interval: str = "bca"
+) -> Estimate:
+    """Percent of errors within ±k. With repeats in subjects: BCa or jackknife, or Wilson on the subjects' number at 0
+    and 100 %."""
     share = float((np.abs(table.errors) <= k).mean())
     if not table.independent:
-        interval = bca(drawn[f"within_{key(k)}"], level=level)
-        if interval.low is not None:
-            return interval
+        found = interval_of(drawn[f"within_{key(k)}"], interval, level=level, scale="percent")
+        if found.low is not None:
+            return found
     n = table.subjects
     return wilson(share * n, n, level=level).map(lambda value: 100 * value)

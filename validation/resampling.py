@@ -9,7 +9,8 @@ A subject is drawn whole, with all its pairs. Draws come from numpy's PCG64 with
 and version give the same bytes.
 
 Sources: Efron B. J Am Stat Assoc 1987;82:171-185 (BCa); Davison AC, Hinkley DV. Bootstrap methods and their
-application. Cambridge 1997, sections 5.3.2 and 5.4 (several samples).
+application. Cambridge 1997, sections 5.3.2 and 5.4 (several samples); Miller RG. Ann Math Stat 1968;39:567-582 and
+Arvesen JN. Ann Math Stat 1969;40:2076-2100 (jackknife of logarithms of variances and of functions of means).
 """
 
 from __future__ import annotations
@@ -48,25 +49,54 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 MANY = 150
 
 
+# Beyond so many subjects they are dealt at random into bundles, which are drawn in their stead (`dealt`).
+LARGE = 20_000
+BUNDLES = 10_000
+
+
 def weights(rng: np.random.Generator, subjects: int, resamples: int) -> Iterator[Floats]:
     """Blocks (rows, subjects) of counts: how often each resample holds each subject."""
     rows = max(1, min(resamples, BLOCK // max(subjects, 1)))
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
         if subjects >= MANY:
-            uniform = np.frombuffer(rng.bytes(2 * count * subjects), dtype="<u2")
-            yield poisson_table()[uniform].reshape(count, subjects)
+            yield poisson(rng, count * subjects).reshape(count, subjects)
             continue
         drawn = rng.integers(0, subjects, size=(count, subjects), dtype=np.uint8).astype(np.intp)
         drawn += subjects * np.arange(count, dtype=np.intp)[:, None]
         yield np.bincount(drawn.ravel(), minlength=count * subjects).reshape(count, subjects).astype(np.float64)
 
 
+def random_words(rng: np.random.Generator, bits: int) -> NDArray[np.uint64]:
+    """At least so many random bits as little-endian 64-bit words: the same bytes on every machine."""
+    return rng.integers(0, 2**64, -(-bits // 64), dtype=np.uint64).astype("<u8", copy=False)
+
+
+def poisson(rng: np.random.Generator, size: int) -> Floats:
+    """Poisson counts with mean 1, each from two random bytes by comparison with the distribution's steps."""
+    uniform = random_words(rng, 16 * size).view("<u2")[:size]
+    out = np.zeros(size, dtype=np.int8)
+    for edge in poisson_edges():
+        out += (uniform >= edge).view(np.int8)
+    return out.astype(np.float64)
+
+
 @lru_cache(maxsize=1)
-def poisson_table() -> Floats:
-    """Poisson counts with mean 1 for the 65,536 values of two random bytes."""
+def poisson_edges() -> tuple[np.uint16, ...]:
+    """Where the counts 1, 2, ... begin among the 65,536 values of two bytes."""
     edges = np.round(65536 * special.pdtr(np.arange(9), 1.0)).astype(int)
-    return np.searchsorted(edges, np.arange(65536), side="right").astype(np.float64)
+    return tuple(np.uint16(edge) for edge in edges if edge < 65536)
+
+
+def dealt(rng: np.random.Generator, subjects: int) -> NDArray[np.intp] | None:
+    """The bundle (subjects,) of each of very many subjects, by chance; None where subjects are drawn themselves.
+
+    A bundle is a subject to the bootstrap, with several people's pairs. Drawing 10,000 of them instead of all subjects
+    leaves means and variances what they are and adds a relative error of 1 / sqrt(20,000), 0.7 %, to the width of an
+    interval: as much as the chance in 10,000 resamples does. Time and memory then grow no more with the number of
+    subjects than the reading of the data.
+    """
+    return rng.permutation(subjects) % BUNDLES if subjects > LARGE else None
 
 
 @dataclass(frozen=True)
@@ -129,9 +159,11 @@ def bootstrap_sums(
     total = sums.sum(axis=0)
     drawn = np.empty((resamples, sums.shape[1]))
     if subjects >= LEAST_SUBJECTS:
+        bundles = dealt(rng, subjects)
+        units = sums if bundles is None else add_up(sums, bundles)
         start = 0
-        for block in weights(rng, subjects, resamples):
-            drawn[start : start + len(block)] = block @ sums
+        for block in weights(rng, len(units), resamples):
+            np.matmul(block, units, out=drawn[start : start + len(block)])
             start += len(block)
     else:
         drawn[:] = np.nan
@@ -142,6 +174,13 @@ def bootstrap_sums(
             value = float(measure(total))
             out[name] = Distribution(value, finite(measure(drawn)), (finite(measure(without)),))
     return out
+
+
+def add_up(sums: Floats, members: NDArray[np.intp]) -> Floats:
+    """Sums (rows, columns) of the rows of each member number 0..k-1."""
+    order = np.argsort(members, kind="stable")
+    starts = np.searchsorted(members[order], np.arange(int(members.max()) + 1))
+    return np.add.reduceat(sums[order], starts, axis=0)
 
 
 def quantile_place(share: float, n: int, kind: int = 7) -> float:
@@ -202,53 +241,97 @@ def bootstrap_clustered_quantile(
     At the middle of a step the two neighbours are averaged, so that equal weights give the ordinary median.
     """
     order = np.argsort(values, kind="stable")
-    quantile = ClusteredQuantile(values[order], clusters[order], share)
-    subjects = quantile.subjects
-    draws = np.concatenate([quantile(block) for block in weights(rng, subjects, resamples)])
-    step = max(1, BLOCK // subjects)
-    left_out = []
-    for start in range(0, subjects, step):
-        block = np.ones((min(step, subjects - start), subjects))
-        block[np.arange(len(block)), start + np.arange(len(block))] = 0
-        left_out.append(quantile(block))
-    point = float(quantile(np.ones((1, subjects)))[0])
-    return Distribution(point, draws, (np.concatenate(left_out),))
+    ordered, owners = values[order], clusters[order]
+    subjects = int(owners.max()) + 1
+    left_out = jackknife_clustered_quantile(ordered, owners, share)
+    bundles = dealt(rng, subjects)
+    quantile = ClusteredQuantile(ordered, owners if bundles is None else bundles[owners], share)
+    draws = np.concatenate([quantile(block) for block in weights(rng, quantile.subjects, resamples)])
+    point = float(weighted_quantile(ordered, np.ones((1, len(ordered))), share)[0])
+    return Distribution(point, draws, (left_out,))
+
+
+def jackknife_clustered_quantile(ordered: Floats, owners: NDArray[np.intp], share: float) -> Floats:
+    """Quantile of the sorted values (n,) without those of each owner, (subjects,).
+
+    Without an owner the k-th value stands at place k less the owner's values up to there; the first place to reach the
+    share is approached from below, one value of the owner a step.
+    """
+    n = len(ordered)
+    counts = np.bincount(owners)
+    subject = np.arange(len(counts))
+    key = np.sort(owners * (n + 1) + np.arange(1, n + 1))
+    start = np.cumsum(counts) - counts
+    left = n - counts
+    hair = 1e-9 * left
+
+    def place(least: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Smallest k (from 1) with `least` values of others among the first k."""
+        k = least
+        while True:
+            own = np.searchsorted(key, subject * (n + 1) + np.minimum(k, n), side="right") - start
+            if (least + own == k).all():
+                return np.clip(k, 1, n) - 1
+            k = least + own
+
+    low = place(np.ceil(share * left - hair).astype(np.intp).clip(1))
+    high = place(np.minimum(np.floor(share * left + hair).astype(np.intp) + 1, np.maximum(left, 1)))
+    return np.where(left > 0, (ordered[low] + ordered[np.maximum(high, low)]) / 2, np.nan)
+
+
+# Parts into which the values near a quantile are cut.
+PARTS = 16
 
 
 class ClusteredQuantile:
     """Quantiles of sorted values (n,) under rows of weights of their owners (rows, subjects).
 
-    The running weight is first found at every √n-th value, by one matrix product, and then within the one stretch
-    that holds the quantile.
+    Only values that a resample's quantile can reach are looked at: those within six standard errors of the sample's.
+    The weight below them and in each of `PARTS` stretches of them comes from one matrix product; then the one
+    stretch that holds the quantile is gone through. Rows whose quantile lies farther out are done by the whole.
     """
 
     def __init__(self, ordered: Floats, owners: NDArray[np.intp], share: float) -> None:
         self.ordered, self.owners, self.share = ordered, owners, share
-        self.subjects = int(owners.max()) + 1
-        self.stretch = math.isqrt(len(ordered) - 1) + 1
-        parts = -(-len(ordered) // self.stretch)
-        self.members = np.zeros((self.subjects, parts))
-        np.add.at(self.members, (owners, np.arange(len(ordered)) // self.stretch), 1)
+        counts = np.bincount(owners)
+        self.subjects, n = len(counts), len(ordered)
+        place = min(int(share * n), n - 1)
+        score = np.bincount(owners[: place + 1], minlength=self.subjects) - share * counts
+        half = int(6 * math.sqrt(float(score @ score))) + 2 * int(counts.max())
+        self.first, last = max(place - half, 0), min(place + half + 1, n)
+        self.stretch = -(-(last - self.first) // PARTS)
+        self.last = last
+        stretch = np.arange(last - self.first) // self.stretch
+        cells = owners[self.first : last] * PARTS + stretch
+        below = np.bincount(owners[: self.first], minlength=self.subjects)
+        inside = np.bincount(cells, minlength=self.subjects * PARTS).reshape(self.subjects, PARTS)
+        self.columns = np.column_stack([counts, below, inside]).astype(float)
 
     def __call__(self, weight: Floats) -> Floats:
-        running = np.cumsum(weight @ self.members, axis=1)
-        target = self.share * running[:, -1]
+        rows = max(1, BLOCK // self.stretch)
+        return np.concatenate([self._rows(weight[start : start + rows]) for start in range(0, len(weight), rows)])
+
+    def _rows(self, weight: Floats) -> Floats:
+        sums = weight @ self.columns
+        total, running = sums[:, 0], np.cumsum(sums[:, 1:], axis=1)
+        target = self.share * total
         # A hair of tolerance: sums of whole weights times `share` must count as equal when they are.
-        hair = 1e-9 * running[:, -1]
+        hair = 1e-9 * total
         rows = np.arange(len(weight))
-        part = np.argmax(running >= (target - hair)[:, None], axis=1)
-        before = np.where(part > 0, running[rows, part - 1], 0.0)
-        place = part[:, None] * self.stretch + np.arange(self.stretch)
-        real = place < len(self.ordered)
-        place = np.minimum(place, len(self.ordered) - 1)
+        part = np.argmax(running[:, 1:] >= (target - hair)[:, None], axis=1)
+        before = running[rows, part]
+        place = self.first + part[:, None] * self.stretch + np.arange(self.stretch)
+        real = place < self.last
+        place = np.minimum(place, self.last - 1)
         within = np.where(real, weight[rows[:, None], self.owners[place]], 0.0)
         inside = before[:, None] + np.cumsum(within, axis=1)
         low = place[rows, np.argmax(inside >= (target - hair)[:, None], axis=1)]
         beyond = inside > (target + hair)[:, None]
         high = place[rows, np.argmax(beyond, axis=1)]
         out = (self.ordered[low] + self.ordered[np.maximum(high, low)]) / 2
-        # A step that ends with the stretch has its upper neighbour in a later one.
-        for row in np.flatnonzero(~beyond.any(axis=1)):
+        # A step that ends with the stretch has its upper neighbour in a later one; a target may lie outside them all.
+        outside = (running[:, 0] >= target - hair) | (running[:, -1] < target - hair)
+        for row in np.flatnonzero(outside | ~beyond.any(axis=1)):
             out[row] = weighted_quantile(self.ordered, weight[row, self.owners][None], self.share)[0]
         return out
 
@@ -323,6 +406,54 @@ def acceleration_of(jackknife: tuple[Floats, ...]) -> float:
     return third / (6 * second**1.5) if second > 0 else 0.0
 
 
+# How the interval of a smooth measure is made.
+INTERVALS = ("bca", "jackknife")
+# Scales on which the jackknife's interval is symmetric: the scale, and the way back.
+SCALES: dict[str, tuple[Callable[[Floats], Floats], Callable[[float], float]]] = {
+    "raw": (lambda values: values, float),
+    "log": (np.log, math.exp),
+    "z": (np.arctanh, math.tanh),
+    "percent": (lambda values: special.logit(values / 100), lambda value: 100 * float(special.expit(value))),
+}
+
+
+def jackknife(distribution: Distribution, *, level: float = 0.95, scale: str = "raw") -> Estimate:
+    """Interval of a smooth measure from leave-one-subject-out values, without draws; not for medians or quantiles.
+
+    On the scale ("raw", "log", Fisher's "z", or the logit of a "percent") the interval is estimate ± t se, with
+    se² = Σ over strata of (m - 1)/m Σ (θ₋ᵢ - their mean)², t of m - 1 degrees of freedom (of several strata: Welch's).
+    With few subjects it holds the truth more often than BCa does, since t makes up for the uncertainty of se, and the
+    logarithm for much of the skewness of a mean of squares (Miller 1968, Arvesen 1969).
+    """
+    there, back = SCALES[scale]
+    point, method = distribution.estimate, "jackknife, t" if scale == "raw" else f"jackknife on the {scale} scale, t"
+    if not math.isfinite(point):
+        return Estimate.missing("the measure is not defined for these data", level=level, method=method)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = float(there(np.float64(point)))
+        strata = [finite(there(values)) for values in distribution.jackknife]
+    subjects = sum(len(values) for values in strata)
+    parts = [(len(v) - 1, float((len(v) - 1) / len(v) * ((v - v.mean()) ** 2).sum())) for v in strata if len(v) > 1]
+    variance = sum(part for _, part in parts)
+    reason = None
+    if subjects < LEAST_SUBJECTS or len(parts) < len(strata):
+        reason = f"{subjects} subjects are too few for a jackknife"
+    elif not (math.isfinite(centre) and math.isfinite(variance)):
+        reason = "the measure lies at the end of its range, or is undefined without one of the subjects"
+    elif math.sqrt(variance) <= 1e-12 * abs(centre):
+        reason = "the measure is the same without any of the subjects"
+    if reason is not None:
+        return Estimate(point, None, None, level, method, reason)
+    df = variance**2 / sum(part**2 / freedom for freedom, part in parts)
+    half = float(special.stdtrit(df, (1 + level) / 2)) * math.sqrt(variance)
+    return Estimate(point, back(centre - half), back(centre + half), level, method)
+
+
+def interval_of(distribution: Distribution, how: str = "bca", *, level: float = 0.95, scale: str = "raw") -> Estimate:
+    """The interval that is asked for: "bca", or "jackknife" on a scale."""
+    return bca(distribution, level=level) if how == "bca" else jackknife(distribution, level=level, scale=scale)
+
+
 def percentile(distribution: Distribution, *, level: float = 0.95) -> Estimate:
     """Plain percentile interval."""
     defined = distribution.draws[~np.isnan(distribution.draws)]
@@ -377,8 +508,8 @@ def sign_patterns(subjects: int, resamples: int, rng: np.random.Generator) -> It
     rows = max(1, min(resamples, BLOCK // subjects))
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
-        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count * subjects // 8)), dtype=np.uint8))
-        yield 1.0 - 2.0 * bits[: count * subjects].reshape(count, subjects)
+        bits = np.unpackbits(random_words(rng, count * subjects).view(np.uint8), count=count * subjects)
+        yield (1 - 2 * bits.view(np.int8)).astype(np.float64).reshape(count, subjects)
 
 
 def symmetry(sums: Floats) -> Exchange:

@@ -16,6 +16,7 @@ from validation import (
     pitman_morgan,
     wilson,
 )
+from validation.comparison import METRICS
 from validation.errors import NotEnoughData, OutOfRange, ShapeMismatch, UnknownOption
 
 
@@ -154,3 +155,25 @@ def test_estimates_never_hold_nan():
     assert np.isnan(float(item))
     assert Estimate(2.0, 1.0, 4.0).map(lambda v: -v).interval == (-4.0, -1.0)
     assert str(Estimate(2.0, 1.0, 4.0)) == "2.000 (1.000 to 4.000)"
+
+
+def test_jackknife_intervals_of_comparisons():
+    """Difference and log ratio of means of one sample: the paired t interval, and the delta method nearly."""
+    scan, scale, dxa = three()
+    found = {
+        item.metric: item
+        for item in compare_errors(scan, scale, dxa, metrics=METRICS, interval="jackknife", resamples=200)
+    }
+    gap = np.abs(scan - dxa) - np.abs(scale - dxa)
+    t = stats.ttest_1samp(gap, 0).confidence_interval()
+    assert found["mae"].difference.interval == pytest.approx((t.low, t.high), rel=1e-9)
+    a, b = np.abs(scan - dxa), np.abs(scale - dxa)
+    relative = a / a.mean() - b / b.mean()
+    half = stats.t.ppf(0.975, len(a) - 1) * relative.std(ddof=1) / np.sqrt(len(a))
+    ratio = found["mae"].ratio
+    assert np.log(ratio.high / ratio.low) / 2 == pytest.approx(half, rel=0.05)
+    assert ratio.low < ratio.estimate == pytest.approx(a.mean() / b.mean(), rel=1e-12)
+    assert found["rmse"].difference.method == found["sd"].difference.method == "jackknife, t"
+    assert found["ccc"].ratio.estimate is None
+    with pytest.raises(UnknownOption, match="interval"):
+        compare_errors(scan, scale, dxa, interval="t")

@@ -9,14 +9,21 @@ from scipy import stats
 from validation import resampling
 from validation.accuracy import ErrorTable, bootstrap_tables, error_measures
 from validation.resampling import (
+    ClusteredQuantile,
     Distribution,
     bca,
     bootstrap_clustered_quantile,
     bootstrap_quantile,
     bootstrap_sums,
+    dealt,
     generator,
+    interval_of,
+    jackknife,
+    jackknife_clustered_quantile,
     jackknife_quantile,
     sign_flip,
+    sign_patterns,
+    weighted_quantile,
     weights,
 )
 
@@ -165,3 +172,119 @@ def test_bootstrap_sums_of_two_subjects_draws_nothing():
         np.ones((2, 1)), {"one": lambda sums: sums[..., 0]}, resamples=5, rng=np.random.default_rng(1)
     )
     assert np.isnan(found["one"].draws).all()
+
+
+def test_counts_of_many_subjects_are_poisson():
+    counts = np.concatenate([block.ravel() for block in weights(np.random.default_rng(1), 400, 2000)])
+    share = np.bincount(counts.astype(int), minlength=9)[:9] / len(counts)
+    assert share == pytest.approx(stats.poisson.pmf(np.arange(9), 1), abs=0.002)
+
+
+def test_signs_are_fair():
+    blocks = list(sign_patterns(33, 3001, np.random.default_rng(1)))
+    signs = np.vstack(blocks)
+    assert signs.shape == (3001, 33)
+    assert set(np.unique(signs)) == {-1.0, 1.0}
+    assert np.abs(signs.mean(axis=0)).max() < 0.08
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.975])
+@pytest.mark.parametrize(("values", "subjects"), [(60, 7), (3000, 900), (3000, 20), (400, 400)])
+@pytest.mark.parametrize("decimals", [0, 9])
+def test_clustered_quantiles_are_those_of_the_whole_weighted_sample(values, subjects, share, decimals):
+    """Though only the values near the quantile are looked at."""
+    rng = np.random.default_rng(values + subjects)
+    owners = np.concatenate([np.arange(subjects), rng.integers(0, subjects, values - subjects)])
+    ordered = np.sort((rng.normal(size=subjects)[owners] + rng.normal(size=values)).round(decimals))
+    rng.shuffle(owners)
+    weight = np.vstack(list(weights(rng, subjects, 60)))
+    # Among them rows so uneven that their quantile is far from the sample's.
+    weight[0] = np.where(np.arange(subjects) == owners[0], 1000.0, 1.0)
+    weight[1] = np.where(np.arange(subjects) == owners[-1], 1000.0, 1.0)
+    whole = weighted_quantile(ordered, weight[:, owners], share)
+    assert ClusteredQuantile(ordered, owners, share)(weight).tolist() == whole.tolist()
+    chosen = rng.integers(0, subjects, 30)
+    direct = [weighted_quantile(ordered, (owners != i).astype(float)[None], share)[0] for i in chosen]
+    assert jackknife_clustered_quantile(ordered, owners, share)[chosen].tolist() == direct
+
+
+def test_subjects_are_dealt_into_bundles_only_when_they_are_very_many(monkeypatch):
+    rng = np.random.default_rng(1)
+    assert dealt(rng, resampling.LARGE) is None
+    bundles = dealt(rng, 50_000)
+    assert (np.bincount(bundles) == 5).all()
+    assert not (np.diff(bundles) == 1).all()
+
+    data = table(600)
+    plain = error_measures(data.test, data.reference, resamples=4000)
+    monkeypatch.setattr(resampling, "LARGE", 500)
+    monkeypatch.setattr(resampling, "BUNDLES", 300)
+    bundled = error_measures(data.test, data.reference, resamples=4000)
+    for name in ("mae", "rmse", "mape"):
+        one, two = getattr(plain, name), getattr(bundled, name)
+        assert one.interval != two.interval
+        # 300 bundles: the width is uncertain by 1 / sqrt(600), 4 %.
+        assert two.high - two.low == pytest.approx(one.high - one.low, rel=0.15)
+        assert two.low == pytest.approx(one.low, abs=0.12 * (one.high - one.low))
+    repeated = table(600, clusters=np.repeat(np.arange(300), 2))
+    assert repeated.median(resamples=500, rng=rng).draws.std() > 0
+
+
+def test_jackknife_is_a_t_interval():
+    data = table()
+    drawn = bootstrap_tables({"t": data}, resamples=10, seed=1)["t"]
+    # The jackknife of a mean is the t interval of the mean.
+    n, errors = 60, data.errors
+    found = jackknife(drawn["bias"], level=0.9)
+    half = stats.t.ppf(0.95, n - 1) * errors.std(ddof=1) / np.sqrt(n)
+    assert found.interval == pytest.approx((errors.mean() - half, errors.mean() + half), rel=1e-9)
+    # On the log scale, written out.
+    left_out = np.log([np.sqrt((np.delete(errors, i) ** 2).mean()) for i in range(n)])
+    se = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
+    centre, t = np.log(np.sqrt((errors**2).mean())), stats.t.ppf(0.975, n - 1)
+    found = error_measures(data.test, data.reference, interval="jackknife", resamples=10).rmse
+    assert found.interval == pytest.approx((np.exp(centre - t * se), np.exp(centre + t * se)), rel=1e-9)
+    assert found.method == "jackknife on the log scale, t"
+
+
+def test_jackknife_of_two_samples_is_welchs():
+    rng = np.random.default_rng(4)
+    one, two = rng.normal(1, 1, 12), rng.normal(0, 3, 30)
+
+    def mean(values):
+        return Distribution(
+            values.mean(), np.empty(0), (np.array([np.delete(values, i).mean() for i in range(len(values))]),)
+        )
+
+    found = jackknife(mean(one).minus_independent(mean(two)))
+    welch = stats.ttest_ind(one, two, equal_var=False).confidence_interval()
+    assert found.interval == pytest.approx((welch.low, welch.high), rel=1e-9)
+
+
+def test_jackknife_says_why_it_has_no_interval():
+    none = np.empty(0)
+    assert "too few" in jackknife(Distribution(1.0, none, (np.arange(2.0),))).reason
+    assert "too few" in jackknife(Distribution(1.0, none, (np.arange(9.0), np.ones(1)))).reason
+    assert "same" in jackknife(Distribution(2.0, none, (np.full(9, 2.0),)), scale="log").reason
+    assert "end of its range" in jackknife(Distribution(0.0, none, (np.arange(9.0),)), scale="log").reason
+    assert "end of its range" in jackknife(Distribution(1.0, none, (np.full(9, 0.9),)), scale="z").reason
+    assert "undefined" in jackknife(Distribution(1.0, none, (np.r_[np.ones(8), np.nan],))).reason
+    assert jackknife(Distribution(float("nan"), none, (np.arange(9.0),))).estimate is None
+
+
+def test_intervals_by_name():
+    drawn = bootstrap_tables({"t": table()}, resamples=400, seed=1)["t"]["mae"]
+    assert interval_of(drawn) == bca(drawn)
+    assert interval_of(drawn, "jackknife", scale="log") == jackknife(drawn, scale="log")
+
+
+def test_only_the_columns_that_are_needed_are_drawn_and_the_measures_are_the_same():
+    data = table(clusters=np.repeat(np.arange(20), 3))
+    every = bootstrap_tables({"a": data, "b": data}, resamples=50, seed=1)
+    assert set(every["a"]) == {*data.measures(), "median_ae"}
+    some = bootstrap_tables({"a": data, "b": data}, resamples=50, seed=1, measures=["rmse", "within_3", "median_ae"])
+    assert set(some["b"]) == {"rmse", "within_3", "median_ae"}
+    for name, found in some["b"].items():
+        assert found.draws == pytest.approx(every["b"][name].draws, rel=1e-12)
+        assert found.jackknife[0] == pytest.approx(every["b"][name].jackknife[0], rel=1e-12)
+    assert set(bootstrap_tables({"a": data}, resamples=50, seed=1, measures=["median_ae"])["a"]) == {"median_ae"}
