@@ -18,6 +18,8 @@ CONSENTS = ("photos", "silhouettes", "none")
 SEXES = ("F", "M")
 ROLES = ("viewer", "analyst", "admin")
 CHECKPOINT_KINDS = ("estimator", "avatar", "segmenter")
+RUN_STATES = ("running", "interrupted", "finished")
+OUTCOMES = ("determinate", "indeterminate", "unreachable")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -204,7 +206,7 @@ class CheckpointAlias(Base):
 
 
 class Run(Base):
-    """A set of checkpoints applied to a study's scans."""
+    """A set of checkpoints applied to a study's scans. `identity`: a hash of these and of the software."""
 
     __tablename__ = "run"
     __table_args__ = (UniqueConstraint("study_id", "number"),)
@@ -213,6 +215,7 @@ class Run(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
     number: Mapped[int]
     status: Mapped[str]
+    identity: Mapped[str] = mapped_column(default="", server_default="")
     software: Mapped[dict[str, Any]]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
@@ -243,6 +246,50 @@ class Prediction(Base):
     unit: Mapped[str]
     reason: Mapped[str | None]
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Outcome(Base):
+    """What became of one scan in one run, once for each.
+
+    Determinate: it has predictions. Indeterminate: it was looked at, and `reason` says why it has none. Unreachable:
+    nothing of it was left to look at. `inputs`: what the run was given, photos and silhouettes by view and SHA-256.
+    `quality`: view, reason and detail of what is wrong with its photos. `timings`: seconds by stage.
+    """
+
+    __tablename__ = "outcome"
+    __table_args__ = (UniqueConstraint("run_id", "scan_id"), _one_of("status", OUTCOMES))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    scan_id: Mapped[int] = mapped_column(ForeignKey("scan.id"), index=True)
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    quality: Mapped[list[Any]] = mapped_column(default=list)
+    betas: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    pose: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    inputs: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    timings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    made_at: Mapped[datetime]
+
+
+class Silhouette(Base):
+    """What is kept of a photo that was deleted: the outline of the person, as PNG, in the photo store.
+
+    `photo_sha256` is the photo's: a silhouette stands for that one photo, not for one that replaces it.
+    """
+
+    __tablename__ = "silhouette"
+    __table_args__ = (UniqueConstraint("scan_id", "view"), _one_of("view", VIEWS))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scan_id: Mapped[int] = mapped_column(ForeignKey("scan.id"))
+    view: Mapped[str]
+    sha256: Mapped[str] = mapped_column(index=True)
+    media_type: Mapped[str]
+    photo_sha256: Mapped[str]
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    made_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
 
 
 class IngestBatch(Base):
