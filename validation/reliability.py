@@ -1,12 +1,13 @@
 """Intraclass correlation: the six forms of Shrout and Fleiss in the names of McGraw and Wong, with intervals.
 
-Sources: Shrout PE, Fleiss JL. Psychol Bull 1979;86:420-428; McGraw KO, Wong SP. Psychol Methods 1996;1:30-46.
+Sources: Shrout PE, Fleiss JL. Psychol Bull 1979;86:420-428; McGraw KO, Wong SP. Psychol Methods 1996;1:30-46;
+Arvesen JN, Schmitz TH. Biometrics 1970;26:677-686 (jackknife of ratios of variance components).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from validation.errors import Degenerate, NotEnoughData, ShapeMismatch
-from validation.pairs import Floats, column, confidence
+from validation.pairs import Floats, codes, column, confidence, option
+from validation.resampling import Measure, add_up, bootstrap_sums, generator, interval_of
 from validation.results import Estimate, Result, digits
 
 FORMS = ("ICC(1,1)", "ICC(A,1)", "ICC(C,1)", "ICC(1,k)", "ICC(A,k)", "ICC(C,k)")
+INTERVALS = ("f", "jackknife", "bca")
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class ICC(Result):
     """Six intraclass correlations of `n` subjects measured by `k` methods.
 
     1: one-way (methods not matched), A: two-way, absolute agreement, C: two-way, consistency; 1 for one measurement,
-    k for the mean of k. f, df1, df2 and p_values test whether each correlation is zero.
+    k for the mean of k. f, df1, df2 and p_values test whether each correlation is zero, taking the rows for
+    independent.
     """
 
     n: int
@@ -48,15 +52,31 @@ class ICC(Result):
         return "\n".join(lines)
 
 
-def icc(ratings: ArrayLike, *, level: float = 0.95) -> ICC:
+def icc(
+    ratings: ArrayLike,
+    *,
+    subject: ArrayLike | None = None,
+    interval: str | None = None,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> ICC:
     """All six intraclass correlations of ratings (subjects, methods), two or more of each, without missing values.
 
     With mean squares MSR (subjects), MSC (methods), MSE (residual) and MSW (within subjects):
     ICC(1,1) = (MSR - MSW) / (MSR + (k-1) MSW); ICC(C,1) = (MSR - MSE) / (MSR + (k-1) MSE);
     ICC(A,1) = (MSR - MSE) / (MSR + (k-1) MSE + k (MSC - MSE) / n); ICC(., k) by Spearman and Brown.
-    Intervals: F distributions; for absolute agreement Satterthwaite's degrees of freedom at the single form, and the
-    interval of ICC(A,k) is that of ICC(A,1) carried over (as the packages psych and pingouin have it; irr takes
-    degrees of freedom of its own at ICC(A,k), as McGraw and Wong do).
+    Intervals, `interval`:
+    "f": F distributions; for absolute agreement Satterthwaite's degrees of freedom at the single form, and the interval
+        of ICC(A,k) is that of ICC(A,1) carried over (as the packages psych and pingouin have it; irr takes degrees of
+        freedom of its own at ICC(A,k), as McGraw and Wong do). Its theory takes the methods for a sample of methods:
+        where two methods differ by a bias of their own, that of ICC(A,·) is wider than it need be.
+    "jackknife": subjects are left out one by one, Fisher's z of the single form, t. Nothing is assumed of the methods,
+        the errors, or the correlation within subjects.
+    "bca": subjects are drawn whole.
+
+    subject: (rows,) labels of rows that belong to one subject (several occasions). The coefficients are those of all
+        rows; the interval cannot then be "f", and is "jackknife" when none is named.
 
     Raises NotEnoughData, NotFinite, ShapeMismatch, Degenerate (all values equal).
     """
@@ -70,7 +90,56 @@ def icc(ratings: ArrayLike, *, level: float = 0.95) -> ICC:
     column(table.ravel(), "ratings")
     if (table == table[0, 0]).all():
         raise Degenerate("all values are equal")
-    return _icc(table, level)
+    clusters = codes(subject, n)
+    repeated = int(clusters.max()) + 1 < n
+    if interval is None:
+        interval = "jackknife" if repeated else "f"
+    option(interval, INTERVALS[1:] if repeated else INTERVALS, "interval")
+    found = _icc(table, level)
+    if interval == "f":
+        return found
+    centred = table - table.mean()
+    columns = [np.ones(n), *centred.T, (centred**2).sum(axis=1), centred.sum(axis=1) ** 2]
+    drawn = bootstrap_sums(
+        add_up(np.column_stack(columns), clusters),
+        _single(k),
+        resamples=resamples if interval == "bca" else 0,
+        rng=generator(seed, "icc"),
+    )
+    forms = dict(found.forms)
+    for name in ("1", "A", "C"):
+        one = interval_of(drawn[f"ICC({name},1)"], interval, level=level, scale="z")
+        for form, point in ((f"ICC({name},1)", one), (f"ICC({name},k)", one.map(lambda v: k * v / (1 + (k - 1) * v)))):
+            # Mean squares tell rounding from a spread: the points are theirs, and where they see none so is the reason.
+            if found.forms[form].low is not None:
+                forms[form] = replace(point, estimate=found.forms[form].estimate)
+    return replace(found, forms=forms)
+
+
+def _single(k: int) -> dict[str, Measure]:
+    """The single forms as functions of totals: rows, k sums of the methods, sum of squares, of squared row sums."""
+
+    def parts(totals: Floats) -> tuple[Floats, ...]:
+        n, columns, squares, rows = totals[..., 0], totals[..., 1:-2], totals[..., -2], totals[..., -1]
+        centre = columns.sum(axis=-1) ** 2 / (n * k)
+        ssr, ssc = rows / k - centre, (columns**2).sum(axis=-1) / n - centre
+        msr, msc, msw = ssr / (n - 1), ssc / (k - 1), (squares - rows / k) / (n * (k - 1))
+        mse = (squares - centre - ssr - ssc) / ((n - 1) * (k - 1))
+        return n, msr, msc, mse, msw
+
+    def one_way(totals: Floats) -> Floats:
+        _, msr, _, _, msw = parts(totals)
+        return (msr - msw) / (msr + (k - 1) * msw)
+
+    def consistency(totals: Floats) -> Floats:
+        _, msr, _, mse, _ = parts(totals)
+        return (msr - mse) / (msr + (k - 1) * mse)
+
+    def agreement(totals: Floats) -> Floats:
+        n, msr, msc, mse, _ = parts(totals)
+        return (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
+
+    return {"ICC(1,1)": one_way, "ICC(A,1)": agreement, "ICC(C,1)": consistency}
 
 
 def _icc(table: Floats, level: float) -> ICC:
