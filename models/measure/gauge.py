@@ -49,9 +49,9 @@ class ShapeGauge:
         """Measurements (M,) of one body and their derivatives (M, K). betas (K,). The sum is the same in any batch."""
         betas = np.ascontiguousarray(betas, np.float64)
         marks = self._marks
-        vertices = _shaped(self._template, self._shapes, betas)
-        points = _shaped(self._point_template, self._point_shapes, betas)
-        girths, by_beta = _all_girths(
+        vertices = tape.shaped(self._template, self._shapes, betas)
+        points = tape.shaped(self._point_template, self._point_shapes, betas)
+        girths, by_beta = tape.girths_by_beta(
             vertices, self._shapes, points, self._point_shapes,
             self._edges, marks.offsets, marks.planes, marks.fractions, marks.upright, marks.girth_of, len(GIRTHS),
         )  # fmt: skip
@@ -61,7 +61,7 @@ class ShapeGauge:
         left, right = self._at["left acromion"], self._at["right acromion"]
         across = points[left] - points[right]
         breadth = np.sqrt(across @ across)
-        volume, volume_by_beta = _cubic(self._cubic, betas)
+        volume, volume_by_beta = tape.cubic(self._cubic, betas)
         values = np.array(
             [
                 vertices[top, 1] - vertices[bottom, 1],
@@ -85,41 +85,6 @@ class ShapeGauge:
         return dict(zip(self.names, self.values_and_jacobian(betas)[0].tolist(), strict=True))
 
 
-@tape.jit
-def _shaped(template, shapes, betas):
-    out = template.copy()
-    for v in range(shapes.shape[0]):
-        for c in range(3):
-            total = 0.0
-            for k in range(shapes.shape[2]):
-                total += shapes[v, c, k] * betas[k]
-            out[v, c] += total
-    return out
-
-
-@tape.jit
-def _all_girths(
-    vertices, shapes, points, point_shapes, edges, offsets, planes, fractions, upright, girth_of, n_girths
-):
-    girths = np.zeros(n_girths)
-    by_beta = np.zeros((n_girths, shapes.shape[2]))
-    for p in range(planes.shape[0]):
-        own = edges[offsets[p] : offsets[p + 1]]
-        g = girth_of[p]
-        alone = (p == 0 or girth_of[p - 1] != g) and (p == planes.shape[0] - 1 or girth_of[p + 1] != g)
-        if not alone:  # one of several levels: is it the largest?
-            origin, normal = tape.plane_of(points, planes[p], fractions[p], upright[p])
-            line, _, _ = tape.tape_line(vertices, own, origin, normal)
-            if tape.closed_length(line) <= girths[g]:
-                continue
-        length, gradient = tape.girth_gradient(
-            vertices, shapes, points, point_shapes, own, planes[p], fractions[p], upright[p]
-        )
-        girths[g] = length
-        by_beta[g] = gradient
-    return girths, by_beta
-
-
 def _volume_coefficients(body: BodyData) -> np.ndarray:
     """T (K+1, K+1, K+1), symmetric: volume = Σ T_abc x_a x_b x_c with x = (1, betas)."""
     basis = np.concatenate([body.v_template[:, :, None], np.asarray(body.shapedirs, np.float64)], axis=2)
@@ -133,20 +98,3 @@ def _volume_coefficients(body: BodyData) -> np.ndarray:
     cubic /= 6
     cubic = sum(cubic.transpose(order) for order in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))) / 6
     return np.ascontiguousarray(cubic if cubic[0, 0, 0] > 0 else -cubic)
-
-
-@tape.jit
-def _cubic(coefficients, betas):
-    k = len(betas) + 1
-    x = np.ones(k)
-    x[1:] = betas
-    gradient = np.zeros(k)
-    for a in range(k):
-        total = 0.0
-        for b in range(k):
-            inner = 0.0
-            for c in range(k):
-                inner += coefficients[a, b, c] * x[c]
-            total += inner * x[b]
-        gradient[a] = total
-    return (gradient * x).sum(), 3.0 * gradient[1:]

@@ -1,5 +1,7 @@
 """The tape: girths of plane sections, and the volume and area of a mesh, compiled.
 
+Everything compiled is in this one file: Numba's cache does not notice changes of what is called in another.
+
 A girth is the length of a tape pulled tight around a section, that is the perimeter of its convex hull. A section is
 taken of one body part, given as the edges of its mesh; the points where edges cross the plane are all a hull needs, so
 that no contour has to be traced.
@@ -219,3 +221,55 @@ def volume_and_area(vertices, faces):
         area += np.sqrt(nx * nx + ny * ny + nz * nz)
         volume += a[0] * nx + a[1] * ny + a[2] * nz
     return abs(volume) / 6.0, area / 2.0
+
+
+@jit
+def shaped(template, shapes, betas):
+    out = template.copy()
+    for v in range(shapes.shape[0]):
+        for c in range(3):
+            total = 0.0
+            for k in range(shapes.shape[2]):
+                total += shapes[v, c, k] * betas[k]
+            out[v, c] += total
+    return out
+
+
+@jit
+def girths_by_beta(
+    vertices, shapes, points, point_shapes, edges, offsets, planes, fractions, upright, girth_of, n_girths
+):
+    girths = np.zeros(n_girths)
+    by_beta = np.zeros((n_girths, shapes.shape[2]))
+    for p in range(planes.shape[0]):
+        own = edges[offsets[p] : offsets[p + 1]]
+        g = girth_of[p]
+        alone = (p == 0 or girth_of[p - 1] != g) and (p == planes.shape[0] - 1 or girth_of[p + 1] != g)
+        if not alone:  # one of several levels: is it the largest?
+            origin, normal = plane_of(points, planes[p], fractions[p], upright[p])
+            line, _, _ = tape_line(vertices, own, origin, normal)
+            if closed_length(line) <= girths[g]:
+                continue
+        length, gradient = girth_gradient(
+            vertices, shapes, points, point_shapes, own, planes[p], fractions[p], upright[p]
+        )
+        girths[g] = length
+        by_beta[g] = gradient
+    return girths, by_beta
+
+
+@jit
+def cubic(coefficients, betas):
+    k = len(betas) + 1
+    x = np.ones(k)
+    x[1:] = betas
+    gradient = np.zeros(k)
+    for a in range(k):
+        total = 0.0
+        for b in range(k):
+            inner = 0.0
+            for c in range(k):
+                inner += coefficients[a, b, c] * x[c]
+            total += inner * x[b]
+        gradient[a] = total
+    return (gradient * x).sum(), 3.0 * gradient[1:]

@@ -1,0 +1,321 @@
+"""`fit_bodies`: a body for every person of a table, from what a tape, a scale and a caliper say.
+
+The reference of body composition is not among what is taken, and no coefficient here was made with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.errors import BodyRequestError
+from models.fit.density import body_density
+from models.fit.population import MEASURED, VARIABLES, Population, coordinates
+from models.fit.prior import Prior, ShapePrior, load_prior
+from models.fit.request import ASKABLE, LABELS, SKINFOLDS, Request, read_people
+from models.fit.solver import solve
+from models.measure.gauge import ShapeGauge
+from models.measure.measurements import MEASUREMENTS, measure
+
+if TYPE_CHECKING:
+    from models.body.data import BodyData
+
+TOLERANCE = {"stature_cm": 0.2, "girth_cm": 0.5, "volume": 0.01}
+"""Within which a fit is successful: stature and girths in cm, volume as a share."""
+
+# How exactly the solver asks for what was given: well inside the tolerances.
+_STATURE_SD, _GIRTH_SD, _VOLUME_SD = 0.02, 0.05, 0.0008
+# What was not given is drawn as people scatter, and then asked for this loosely (share of its value).
+_LOOSE = 0.012
+_LOOSE_BONY = 0.025
+# The share of the recipe's own variety that a body keeps where nothing says anything, and the widest draw (SD).
+VARIETY = 0.5
+_WIDEST = 2.5
+# Muscle of the recipe's people: where the average person lies, what one z-score of muscularity moves, and how far at most.
+_MUSCLE_MIDDLE, _MUSCLE_STEP, _MUSCLE_RANGE = 0.42, 0.22, (-0.1, 1.1)
+# Flagged from here on: SDs of plausible bodies that a body had to go, and SDs between one measurement and the others.
+FAR_BODY, FAR_MEASUREMENT = 7.0, 5.0
+_BATCH = 64
+_ETHNICITIES = (
+    ("african", r"\b(black|african)\b"),
+    ("asian", r"\b(asian|chinese|japanese|korean|filipino|vietnamese)\b"),
+    ("caucasian", r"\b(white|caucasian|european)\b"),
+)
+
+
+@dataclass(frozen=True)
+class FittedBodies:
+    """N bodies. Rows whose request was refused have NaN everywhere and the reason in `problems`.
+
+    betas (N, K) float32; measured: every measurement of `models.measure`, (N,) each; residuals: measured - asked by name,
+    and `volume_l`, NaN where not asked; distance (N,): how many SDs of plausible bodies the request is away from the
+    ordinary; fatness and muscularity (N,): z-scores that steered the body; problems: None, or "flagged: …" where the body
+    is there but in doubt, or "refused: …".
+    """
+
+    betas: np.ndarray
+    measured: dict[str, np.ndarray]
+    residuals: dict[str, np.ndarray]
+    distance: np.ndarray
+    fatness: np.ndarray
+    muscularity: np.ndarray
+    problems: list[str | None] = field(default_factory=list)
+
+    @property
+    def refused(self) -> np.ndarray:
+        """(N,) bool."""
+        return np.array([p is not None and p.startswith("refused") for p in self.problems], bool)
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """(N,) bool."""
+        return np.array([p is not None and p.startswith("flagged") for p in self.problems], bool)
+
+    @property
+    def within_tolerance(self) -> np.ndarray:
+        """(N,) bool: whether everything that was asked is met within TOLERANCE."""
+        out = ~self.refused
+        for name, residual in self.residuals.items():
+            limit = _limit(name, self.measured["volume_l"])
+            out &= np.isnan(residual) | (np.abs(residual) <= limit)
+        return out
+
+    def __len__(self) -> int:
+        return len(self.betas)
+
+
+@dataclass(frozen=True)
+class _Fitter:
+    body: BodyData
+    gauge: ShapeGauge
+    prior: Prior
+
+
+_KNOWN: dict[int, tuple[weakref.ref, _Fitter]] = {}
+
+
+def _fitter(body: BodyData) -> _Fitter:
+    known = _KNOWN.get(id(body))
+    if known is not None and known[0]() is body:
+        return known[1]
+    made = _Fitter(body, ShapeGauge(body), load_prior(body))
+    key = id(body)
+    _KNOWN[key] = (weakref.ref(body, lambda _: _KNOWN.pop(key, None)), made)
+    return made
+
+
+def fit_bodies(people: Mapping[str, Any], body: BodyData, *, seed: int) -> FittedBodies:
+    """Find the bodies of people.
+
+    people: DataFrame or mapping of columns: sex ("F", "M"), age (years), stature_cm, weight_kg; any of ASKABLE (girths,
+    leg length and shoulder breadth, cm) and of triceps_skinfold_mm and subscapular_skinfold_mm; ethnicity (any words);
+    NaN means not given. `subject` names the person; without it the row's index does. Other columns are not looked at.
+
+    What is given is met within TOLERANCE or the row is flagged with the residual. What is not given varies at random as
+    people do, by the seed and the person's name alone: the same person has the same body in every table.
+
+    Raises BodyRequestError for a table that cannot be read; what is wrong with a single person is in `problems`.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise BodyRequestError("The seed must be a whole number from 0.")
+    fitter = _fitter(body)
+    requests = read_people(people)
+    n = len(requests)
+    betas = np.full((n, body.n_betas), np.nan, np.float32)
+    columns = {name: np.full(n, np.nan) for name in MEASUREMENTS}
+    residuals = {name: np.full(n, np.nan) for name in ("stature_cm", *ASKABLE, "volume_l")}
+    distance, fatness, muscularity = (np.full(n, np.nan) for _ in range(3))
+    problems: list[str | None] = [None] * n
+    for first in range(0, n, _BATCH):
+        rows = []
+        for i in range(first, min(first + _BATCH, n)):
+            request = requests[i]
+            if request.impossible:
+                problems[i] = f"refused: {request.impossible}"
+                continue
+            fit = _fit_one(request, fitter, seed)
+            outside = _outside_span(fit.betas, body)
+            if outside:
+                problems[i] = f"refused: {outside}"
+                continue
+            betas[i] = fit.betas
+            distance[i], fatness[i], muscularity[i] = fit.distance, fit.fatness, fit.muscularity
+            problems[i] = fit.doubt
+            rows.append(i)
+        if not rows:
+            continue
+        measured = measure(body.shaped(betas[rows].astype(np.float64)), body)
+        for name, values in measured.items():
+            columns[name][rows] = values
+        for i in rows:
+            asked = _asked(requests[i])
+            for name, value in asked.items():
+                residuals[name][i] = columns[name][i] - value
+            problems[i] = _missed(asked, columns, i) or problems[i]
+    return FittedBodies(betas, columns, residuals, distance, fatness, muscularity, problems)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    betas: np.ndarray
+    distance: float
+    fatness: float
+    muscularity: float
+    doubt: str | None
+
+
+def _asked(request: Request) -> dict[str, float]:
+    """Everything that the body must have: stature, the girths given, and the volume of the mass."""
+    known = request.known
+    bmi = known["weight_kg"] / (known["stature_cm"] / 100) ** 2
+    asked = {name: known[name] for name in ("stature_cm", *ASKABLE) if name in known}
+    return asked | {"volume_l": known["weight_kg"] / float(body_density(request.sex, known["age"], bmi))}
+
+
+def _fit_one(request: Request, fitter: _Fitter, seed: int) -> _Fit:
+    key = hashlib.blake2b(request.subject.encode(), digest_size=16).digest()
+    rng = np.random.default_rng([seed, int.from_bytes(key, "little")])
+    population, shape = fitter.prior.population[request.sex], fitter.prior.shape[request.sex]
+    gauge = fitter.gauge
+    x = coordinates(_as_population_knows(request.known))
+    noise = rng.standard_normal(len(VARIABLES)).clip(-_WIDEST, _WIDEST)
+    start = VARIETY * rng.standard_normal(gauge.n_betas).clip(-_WIDEST, _WIDEST)
+    fatness, muscularity = _composition(population, x)
+    mean, root = shape.given(_phenotypes(request, shape, muscularity))
+
+    asked = _asked(request)
+    sd = {name: _GIRTH_SD for name in asked} | {
+        "stature_cm": _STATURE_SD,
+        "volume_l": _VOLUME_SD * asked["volume_l"],
+    }
+    drawn = population.drawn(x, noise)
+    for name in MEASURED:
+        if name in asked or name not in gauge.names or _stands_for(name, asked):
+            continue
+        asked[name] = float(np.exp(drawn[VARIABLES.index(name)]))
+        sd[name] = asked[name] * (_LOOSE_BONY if name in ("leg_length_cm", "shoulder_breadth_cm") else _LOOSE)
+    hard = np.array([name in request.known or name == "volume_l" for name in asked])
+    solution = solve(
+        gauge,
+        mean,
+        root,
+        start,
+        np.array([gauge.names.index(name) for name in asked]),
+        np.array(list(asked.values())),
+        np.array([sd[name] for name in asked]),
+        hard,
+    )
+    doubt = _surprising(population, x) or _far(solution.distance)
+    return _Fit(solution.betas, solution.distance, fatness, muscularity, doubt)
+
+
+def _as_population_knows(known: dict[str, float]) -> dict[str, float]:
+    """The population has one waist: the one at the navel stands for it where the other is not given."""
+    if "waist_omphalion_cm" in known and "waist_cm" not in known:
+        return known | {"waist_cm": known["waist_omphalion_cm"]}
+    return known
+
+
+def _stands_for(name: str, asked: dict[str, float]) -> bool:
+    """Whether a girth close by was given, which says more than the population does."""
+    near = {"waist_cm": "waist_omphalion_cm", "thigh_cm": "upper_thigh_cm"}
+    return near.get(name) in asked
+
+
+def _composition(population: Population, x: np.ndarray) -> tuple[float, float]:
+    """z-scores of fatness and muscularity.
+
+    Fatness is that of the skinfolds (expected from the rest where they are not given). Muscularity is the mass that
+    stature, age and waist leave unexplained, and, counting more, how much thinner the skinfolds are than everything else
+    leads to expect: the same girths and mass under thin skinfolds are muscle.
+    """
+    complete = population.expected(x)
+    without = x.copy()
+    without[[VARIABLES.index(name) for name in SKINFOLDS]] = np.nan
+    expected = population.expected(without)
+    fatness = population.fatness(complete)
+    thinner = (population.fatness(expected) - fatness) / population.fatness_spread(without)
+    return fatness, 0.9 * thinner + 0.6 * population.muscularity(expected)
+
+
+def _phenotypes(request: Request, shape: ShapePrior, muscularity: float) -> dict[str, float]:
+    """What the recipe calls the person's sex, age, ethnicity and muscle. Ages are 25 years at 0 and 90 at 1."""
+    muscle = float(np.clip(_MUSCLE_MIDDLE + _MUSCLE_STEP * muscularity, *_MUSCLE_RANGE))
+    out = {
+        "gender": 0.05 if request.sex == "M" else 0.95,
+        "age": (request.known["age"] - 25) / 65,
+        "muscle": muscle,
+    }
+    return out | _ancestry(request.ethnicity)
+
+
+@functools.cache
+def _ancestry(ethnicity: str | None) -> dict[str, float]:
+    if ethnicity is None:
+        return {}
+    found = [name for name, pattern in _ETHNICITIES if re.search(pattern, ethnicity.lower())]
+    if not found or re.search(r"\bnon[- ]?(black|white|asian)", ethnicity.lower()):
+        return {}
+    return {name: float(name in found) / len(found) for name in ("african", "asian")}
+
+
+def _surprising(population: Population, x: np.ndarray) -> str | None:
+    """The measurement that fits least to the others, if it is too far from them."""
+    given = [name for name in MEASURED if np.isfinite(x[VARIABLES.index(name)]) and name != "stature_cm"]
+    far = {name: population.surprise(x, name) for name in given}
+    worst = max(far, key=lambda name: abs(far[name]))
+    if abs(far[worst]) <= FAR_MEASUREMENT:
+        return None
+    value = np.exp(x[VARIABLES.index(worst)])
+    return (
+        f"flagged: a {LABELS[worst]} of {value:.1f} lies {abs(far[worst]):.1f} SD {'above' if far[worst] > 0 else 'below'} "
+        f"what the other measurements lead to expect. Check them and their units."
+    )
+
+
+def _far(distance: float) -> str | None:
+    if distance <= FAR_BODY:
+        return None
+    return (
+        f"flagged: the measurements ask for a body {distance:.1f} SD away from those the model knows for this sex and age "
+        f"(flagged from {FAR_BODY:g})."
+    )
+
+
+def _outside_span(betas: np.ndarray, body: BodyData) -> str | None:
+    span = getattr(body, "span", None)
+    if span is None:
+        return None
+    outside = (betas < span[0]) | (betas > span[1])
+    if not outside.any():
+        return None
+    k = int(np.argmax(outside))
+    return (
+        f"the measurements ask for a body outside the span of the body model '{body.name}' (beta {k + 1} would be "
+        f"{betas[k]:.2f}, of {span[0, k]:.2f} to {span[1, k]:.2f}). Check them; no body is made rather than another one."
+    )
+
+
+def _limit(name: str, volume: np.ndarray | float) -> np.ndarray | float:
+    if name == "volume_l":
+        return TOLERANCE["volume"] * volume
+    return TOLERANCE["stature_cm" if name == "stature_cm" else "girth_cm"]
+
+
+def _missed(asked: dict[str, float], measured: dict[str, np.ndarray], row: int) -> str | None:
+    missed = []
+    for name, value in asked.items():
+        residual = measured[name][row] - value
+        if abs(residual) > _limit(name, measured["volume_l"][row]):
+            unit = "l" if name == "volume_l" else "cm"
+            missed.append(f"{LABELS[name]} {residual:+.1f} {unit} off the {value:.1f} asked for")
+    if not missed:
+        return None
+    return "flagged: no body of the model has all that was asked; the nearest has " + ", ".join(missed) + "."
