@@ -35,7 +35,11 @@ def groups_of(frames: Frames, subgroup: Subgroup, plan: Plan) -> pd.Categorical:
     Classes come in the order of the cut points. Mapped values come in the plan's order, then values that the plan does
     not map, under their own names in alphabetical order.
     """
-    values = at_visits(frames, subgroup, plan.reference, plan.measurand)
+    return classed(at_visits(frames, subgroup, plan.reference, plan.measurand), subgroup)
+
+
+def classed(values: pd.Series, subgroup: Subgroup) -> pd.Categorical:
+    """The groups that values belong to by a subgroup's cut points or labels."""
     if subgroup.cut_points is not None:
         names = subgroup.groups or []
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)

@@ -318,6 +318,8 @@ class Plan(_Part):
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     level: Annotated[Number, Field(gt=0.5, lt=1)] = 0.95
+    limits: Literal["exact", "exact-paired", "mover", "approximate", "nonparametric"] | None = None
+    repeated: Literal["varying", "constant", "mixed"] | None = None
     minimum_cell: Annotated[int, Field(ge=1)] = 10
 
     @field_validator("measurand")

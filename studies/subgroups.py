@@ -39,7 +39,10 @@ def agreement(table: pd.DataFrame, plan: Plan, tests: Sequence[str]) -> dict[str
         level=plan.level,
         resamples=plan.resamples,
         seed=plan.seed,
+        limits=plan.limits or "exact",
+        repeated=plan.repeated or "varying",
         minimum_cell=plan.minimum_cell,
+        secondary=False,  # seen to above, where labels are left out
     ).to_dict()
     for subgroup in plan.subgroups:
         name = subgroup.name

@@ -16,12 +16,20 @@ _FAULTS_SHOWN = 20
 
 
 def read_numbers(
-    path: Path, *, numbers: list[str], labels: list[str], sheet: str | None = None, missing: Sequence[str] = ()
+    path: Path,
+    *,
+    numbers: list[str],
+    labels: list[str],
+    sheet: str | None = None,
+    missing: Sequence[str] = (),
+    numbers_if_there: Sequence[str] = (),
+    labels_if_there: Sequence[str] = (),
 ) -> pd.DataFrame:
     """The columns `numbers` (float64, NaN where empty) and `labels` (str) of a table of any supported format.
 
-    `missing` are texts that stand for an empty cell. Raises DataError (or Faults) for a column that is not there and
-    for every cell that is no finite number.
+    The columns `numbers_if_there` and `labels_if_there` are added where the table has them. `missing` are texts that
+    stand for an empty cell. Raises DataError (or Faults) for a column that is not there and for every cell that is no
+    finite number.
     """
     tables = open_sources([path], options=ReaderOptions(sheet=sheet))
     if len(tables) > 1:
@@ -29,8 +37,11 @@ def read_numbers(
         raise DataError(f"There are {len(tables)} tables in it: {sheets}.", where=Where(file=str(path)),
                         remedy="Choose one with --sheet.")  # fmt: skip
     table = tables[0]
+    numbers = list(numbers)
     parts_of = ([name] if name in table.columns else [part.strip() for part in name.split("*")] for name in labels)
     labels = list(dict.fromkeys(part for parts in parts_of for part in parts))  # "sex*age" is a crossing of columns
+    numbers += [name for name in numbers_if_there if name in table.columns and name not in numbers]
+    labels += [name for name in labels_if_there if name in table.columns and name not in labels]
     wanted = list(dict.fromkeys([*numbers, *labels]))
     absent = [name for name in wanted if name not in table.columns]
     if absent:

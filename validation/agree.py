@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -12,22 +13,34 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from validation.accuracy import ErrorTable, bootstrap_tables, key, measures_of
-from validation.agreement import INTERVALS, SCALES, bland_altman, empty_agreement
+from validation.agreement import INTERVALS, REPEATED, SCALES, bland_altman, empty_agreement
 from validation.comparison import METRICS, Comparison, compare_tables
 from validation.concordance import ccc, pearson
 from validation.errors import NotFinite, OutOfRange, ShapeMismatch, UnknownOption, ValidationError
-from validation.limits import nonparametric_limits
+from validation.fairness import (
+    GroupTest,
+    band_labels,
+    detectable_gaps,
+    equality_tests,
+    group_verdict,
+    pooled_intervals,
+)
+from validation.limits import diagnose, nonparametric_limits
 from validation.multiplicity import ADJUSTMENTS, adjustment
+from validation.page import page
 from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option
 from validation.regression import Line, deming
 from validation.reliability import FORMS, icc
 from validation.resampling import Distribution, bca
-from validation.results import Estimate, attempt, digits, rows
+from validation.results import Estimate, attempt, rows
 from validation.robust import passing_bablok
-from validation.subgroups import bias_gap, crossed, gap, group_labels, sort_key, subject_moments
+from validation.subgroups import WORSE, bias_gap, crossed, gap, group_labels, group_order, sort_key, subject_moments
+from validation.suppression import suppressed
 
 # Metrics whose gaps between groups are reported.
 GAPS = ("mae", "rmse")
+# Metrics that are pooled over groups, and of which a margin may be set.
+POOLED = ("bias", "mae")
 
 
 @dataclass(frozen=True)
@@ -43,11 +56,26 @@ class Settings:
     repeated: str = "varying"
     within: tuple[float, ...] = (3, 5)
     adjust: str = "holm"
+    fairness: bool = False
+    covariates: tuple[str, ...] = ()
+    margins: tuple[tuple[str, float], ...] = ()
+    secondary: bool = True
+
+    def verdict(self, metric: str, interval: Estimate) -> str:
+        """ "meets", "fails" or "not enough data to say", for a metric that has a margin."""
+        margin = dict(self.margins)[metric]
+        if metric != "bias":
+            return group_verdict(interval, at_most=margin)
+        return group_verdict(interval, within=math.log(margin) if self.scale == "log" else margin)
 
 
 @dataclass(frozen=True)
 class AgreementReport:
-    """Result of `agree`. `to_dict()` is plain JSON, `to_frame()` one row a quantity, `str()` a page to read."""
+    """Result of `agree`. `to_dict()` is plain JSON, `to_frame()` one row a quantity, `str()` a page to read.
+
+    advice: what the differences of each test say of the method chosen (see `diagnose`); nothing is changed by it.
+    verdicts: test -> metric -> verdict, for the metrics that have a margin.
+    """
 
     n: int
     reference: str
@@ -55,15 +83,18 @@ class AgreementReport:
     comparisons: list[Comparison]
     subgroups: dict[str, dict[str, Any]]
     settings: Settings
+    advice: dict[str, list[str]] = field(default_factory=dict)
+    verdicts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        out = {
             "n": self.n,
             "reference": self.reference,
             "tests": self.tests,
             "comparisons": [item.to_dict() for item in self.comparisons],
             "subgroups": self.subgroups,
         }
+        return out | {"verdicts": self.verdicts} if self.settings.margins else out
 
     def to_frame(self) -> pd.DataFrame:
         """Columns part, group, method, quantity, estimate, low, high, reason."""
@@ -77,6 +108,8 @@ class AgreementReport:
             for group, content in part["by_group"].items():
                 for test, method in content["tests"].items():
                     found += [{"part": attribute, "group": group, "method": test, **row} for row in rows(method)]
+            for test, fairness in part.get("fairness", {}).items():
+                found += [{"part": attribute, "group": "fairness", "method": test, **row} for row in rows(fairness)]
             for kind in ("difference", "ratio"):
                 for test, gaps in part[kind].items():
                     found += [{"part": attribute, "group": kind, "method": test, **row} for row in rows(gaps)]
@@ -84,7 +117,7 @@ class AgreementReport:
         return pd.DataFrame(found, columns=columns)
 
     def __str__(self) -> str:
-        return describe(self)
+        return page(self)
 
 
 def agree(
@@ -103,6 +136,11 @@ def agree(
     repeated: str = "varying",
     within: Sequence[float] = (3, 5),
     adjust: str = "holm",
+    bands: Sequence[float] = (),
+    fairness: bool = False,
+    covariates: Sequence[str] = (),
+    margins: Mapping[str, float] | None = None,
+    secondary: bool = True,
 ) -> AgreementReport:
     """Compare the columns `tests` of a table with its column `reference`, overall and in the groups of `by`.
 
@@ -116,10 +154,20 @@ def agree(
             or "nonparametric", which takes quantiles of the differences for the limits, with bootstrap intervals.
         scale, repeated: of bias and limits, see `bland_altman`; on the log scale they are given as ratios.
         resamples, seed: of the bootstrap and the permutation tests.
-        minimum_cell: groups of fewer subjects are suppressed.
+        minimum_cell: groups of fewer subjects are suppressed. secondary: so are groups from which one of them could be
+            worked out by subtraction; False where the caller has seen to that.
         within: the k of "percent of errors within ±k".
         adjust: "holm" (family-wise error) or "bh" (false discovery rate), of the p-values of the comparisons of tests,
             over the pairs of tests, each metric by itself.
+        bands: cut points that divide the reference into bands, which make one more block of subgroups, "bands of" the
+            reference: over-reading the lean and under-reading the obese show there.
+        fairness: whether each block of subgroups also has tests of equal bias, spread and MAE, of equal bias given the
+            reference and the columns `covariates` (such as BMI), partially pooled estimates and detectable gaps, and
+            each group the comparisons of the tests. The p-values of the tests of equality are adjusted over the attributes,
+            each kind of test by itself.
+        margins: {"bias": largest |bias|, "mae": largest MAE} that is still good enough, for verdicts overall and, with
+            `fairness`, for each group. Of bias and limits in the unit of `scale`; a bias on the log scale is a ratio,
+            whose margin m stands for 1/m to m.
 
     Missing values: each test uses the rows that it shares with the reference; a comparison of two tests uses the rows
     that both share with it. The order of the rows does not matter. What cannot be computed in a small or constant
@@ -135,14 +183,24 @@ def agree(
         int(seed),
         int(minimum_cell),
         option(scale, SCALES, "scale"),
-        option(repeated, ("varying", "constant"), "repeated"),
+        option(repeated, REPEATED, "repeated"),
         tuple(within),
         option(adjust, tuple(ADJUSTMENTS), "adjust"),
+        bool(fairness),
+        tuple(covariates),
+        tuple(checked(margins or {}, scale).items()),
+        bool(secondary),
     )
-    check_names(table, reference, tests, by, subject)
+    check_names(table, reference, tests, by, subject, covariates)
     numbers = {name: numeric(table[name], name) for name in [reference, *tests]}
-    groups = {name: group_labels(table[crossed(name, table.columns)], len(table)) for name in by}
-    labels = {name: values for name, (values, _) in groups.items()}
+    columns = {name: table[crossed(name, table.columns)] for name in by}
+    labels, titles, orders = {}, {}, {}
+    for name, part in columns.items():
+        (labels[name], titles[name]), orders[name] = group_labels(part, len(table)), group_order(part)
+    if len(bands):
+        name = f"bands of {reference}"
+        labels[name], titles[name], orders[name] = band_labels(numbers[reference], bands), name, sort_key
+    beside = {name: numeric(table[name], name) for name in covariates}
     owners = None if subject is None else group_labels(table[[subject]], len(table))[0]
 
     usable = ~np.isnan(numbers[reference]) & np.any([~np.isnan(numbers[name]) for name in tests], axis=0)
@@ -153,32 +211,80 @@ def agree(
     text = [np.array([str(value) for value in column]) for column in words]
     order = np.lexsort([*text, *(numbers[name] for name in reversed([reference, *tests]))])
     order = order[usable[order]]
+    beside = {name: values[order] for name, values in beside.items()}
     numbers = {name: values[order] for name, values in numbers.items()}
     labels = {name: values[order] for name, values in labels.items()}
     owners = None if owners is None else owners[order]
 
     block = Block(numbers, reference, tests, owners, settings, ())
-    whole, _ = block.describe()
+    whole, kept = block.describe()
+    parts, equality = {}, {}
+    for name, values in labels.items():
+        parts[name], shown = subgroups(
+            name, values, numbers, reference, tests, owners, settings, titles[name], orders[name]
+        )
+        if settings.fairness:
+            equality[name] = fairness_of(parts[name], shown, values, numbers, reference, owners, beside, settings)
+    if settings.fairness:
+        for test in tests:
+            adjust_equality([found[test] for found in equality.values() if test in found], settings.adjust)
+        for name, found in equality.items():
+            for test, (made, _) in found.items():
+                parts[name]["fairness"][test]["tests"] = {kind: item.to_dict() for kind, item in made.items()}
     return AgreementReport(
         n=len(order),
         reference=reference,
         tests=whole,
         comparisons=adjusted(block.compare(), settings.adjust),
-        subgroups={
-            name: subgroups(name, labels[name], numbers, reference, tests, owners, settings, groups[name][1])
-            for name in by
-        },
+        subgroups=parts,
         settings=settings,
+        advice={name: advice_on(table, settings) for name, (table, _) in kept.items()},
+        verdicts={
+            name: {metric: settings.verdict(metric, estimate_in(whole[name], metric)) for metric, _ in settings.margins}
+            for name in tests
+        }
+        if settings.margins
+        else {},
     )
 
 
+def checked(margins: Mapping[str, float], scale: str) -> dict[str, float]:
+    """Margins that can be judged."""
+    for metric, margin in margins.items():
+        option(metric, POOLED, "margin")
+        least = 1 if metric == "bias" and scale == "log" else 0
+        if not least < margin < math.inf:
+            raise OutOfRange(f"the margin of {metric} must be above {least}, and is {margin}")
+    return {metric: float(margin) for metric, margin in margins.items()}
+
+
+def estimate_in(method: Mapping[str, Any], metric: str) -> Estimate:
+    """An estimate of a test's summary; of a bias that is a ratio, its logarithm."""
+    item = method[metric]
+    found = Estimate(item["estimate"], item["low"], item["high"], reason=item.get("reason"))
+    return found.map(math.log) if metric == "bias" and method.get("scale") == "ratio" else found
+
+
+def advice_on(table: ErrorTable, settings: Settings) -> list[str]:
+    clusters = None if table.independent else table.clusters
+    try:
+        return diagnose(table.test, table.reference, scale=settings.scale, subject=clusters).advice
+    except ValidationError as error:
+        return [f"The differences could not be examined: {error}."]
+
+
 def check_names(
-    table: pd.DataFrame, reference: str, tests: Sequence[str], by: Sequence[str], subject: str | None
+    table: pd.DataFrame,
+    reference: str,
+    tests: Sequence[str],
+    by: Sequence[str],
+    subject: str | None,
+    covariates: Sequence[str] = (),
 ) -> None:
     if not tests:
         raise UnknownOption("name at least one test")
     parts = [part for name in by for part in crossed(name, table.columns)]
-    for name in [reference, *tests, *([] if subject is None else [subject])]:
+    for name in [reference, *tests, *([] if subject is None else [subject]), *covariates]:
         if name not in table.columns:
             raise UnknownOption(f"there is no column {name!r}; there are {', '.join(map(str, table.columns))}")
     for name in (*tests, *parts):
@@ -332,6 +438,8 @@ def agreement(table: ErrorTable, clusters: NDArray[np.intp] | None, settings: Se
         scale=settings.scale,
         subject=clusters,
         repeated=settings.repeated,
+        resamples=settings.resamples,
+        seed=settings.seed,
     )
     if quantiles:
         limits = nonparametric_limits(
@@ -347,9 +455,12 @@ def agreement(table: ErrorTable, clusters: NDArray[np.intp] | None, settings: Se
     if settings.scale == "log":
         result = result.ratios()
     out = {name: value for name, value in result.to_dict().items() if name not in ("subjects", "scale")}
+    del out["limits"]["coverage"]
     return out if settings.scale == "raw" else out | {"scale": result.scale}
 
 
+# A group's errors under one test, and the bootstrap distributions of its measures.
+Kept = tuple[ErrorTable, dict[str, Distribution]]
 # The quantities of a method that need the table itself, and the parts of each.
 LINES = {"deming": ("slope", "intercept"), "passing_bablok": ("slope", "intercept")}
 
@@ -393,26 +504,46 @@ def subgroups(
     owners: NDArray[np.object_] | None,
     settings: Settings,
     title: str,
-) -> dict[str, Any]:
-    """Every group of an attribute, and the gaps between groups for each test."""
+    order: Callable[[str], tuple[Any, ...]],
+) -> tuple[dict[str, Any], dict[str, dict[str, Kept]]]:
+    """Every group of an attribute, and the gaps between groups for each test; and what the groups shown hold."""
     by_group: dict[str, Any] = {}
-    kept: dict[str, dict[str, tuple[ErrorTable, dict[str, Distribution]]]] = {name: {} for name in tests}
-    hidden = {"n": None, "suppressed": True, "minimum_cell": settings.minimum_cell}
-    for group in sorted({name for name in labels if name is not None}, key=sort_key):
-        here = labels == group
-        members = int(here.sum()) if owners is None else len(set(owners[here]))
-        if members < settings.minimum_cell:
-            by_group[group] = {**hidden, "tests": {name: dict(hidden) for name in tests}}
+    kept: dict[str, dict[str, Kept]] = {name: {} for name in tests}
+
+    def hidden(reason: str | None) -> dict[str, Any]:
+        said = {} if reason is None else {"reason": reason}
+        return {"n": None, "suppressed": True, "minimum_cell": settings.minimum_cell, **said}
+
+    def members(rows: NDArray[np.bool_]) -> int:
+        return int(rows.sum()) if owners is None else len(set(owners[rows]))
+
+    def must_hide(counts: dict[str, int]) -> dict[str, str | None]:
+        found = suppressed(counts, settings.minimum_cell)
+        return found if settings.secondary else {group: None for group, why in found.items() if why is None}
+
+    places = {group: labels == group for group in sorted({name for name in labels if name is not None}, key=order)}
+    unseen = must_hide({group: members(here) for group, here in places.items()})
+    without = {
+        name: must_hide({group: members(here & ~np.isnan(numbers[name])) for group, here in places.items()})
+        for name in tests
+    }
+    for group, here in places.items():
+        if group in unseen:
+            empty = hidden(unseen[group])
+            by_group[group] = {**empty, "tests": {name: dict(empty) for name in tests}}
             continue
         part = {name: values[here] for name, values in numbers.items()}
         block = Block(part, reference, tests, None if owners is None else owners[here], settings, (attribute, group))
         summaries, found = block.describe()
         for name in tests:
-            if name not in found or found[name][0].subjects < settings.minimum_cell:
-                summaries[name] = dict(hidden)
+            if group in without[name] or name not in found:
+                summaries[name] = hidden(without[name].get(group))
             else:
                 kept[name][group] = found[name]
         by_group[group] = {"n": int(here.sum()), "tests": summaries}
+        if settings.fairness:
+            told = [item for item in block.compare() if group in kept[item.a] and group in kept[item.b]]
+            by_group[group]["comparisons"] = [item.to_dict() for item in adjusted(told, settings.adjust)]
     level = settings.level
     difference: dict[str, Any] = {}
     ratio: dict[str, Any] = {}
@@ -422,81 +553,87 @@ def subgroups(
         difference[name] = {metric: gap(drawn[metric], level=level).to_dict() for metric in GAPS}
         difference[name]["bias"] = bias_gap(moments, level=level).to_dict()
         ratio[name] = {metric: gap(drawn[metric], kind="ratio", level=level).to_dict() for metric in GAPS}
-    return {
+    out = {
         "label": title,
         "unlabelled": int(sum(name is None for name in labels)),
         "by_group": by_group,
         "difference": difference,
         "ratio": ratio,
     }
+    return out, kept
 
 
-def describe(report: AgreementReport) -> str:
-    """The report as a page of text."""
+def fairness_of(
+    part: dict[str, Any],
+    shown: Mapping[str, Mapping[str, Kept]],
+    labels: NDArray[np.object_],
+    numbers: Mapping[str, Floats],
+    reference: str,
+    owners: NDArray[np.object_] | None,
+    beside: Mapping[str, Floats],
+    settings: Settings,
+) -> dict[str, tuple[dict[str, GroupTest], dict[str, str]]]:
+    """Put `fairness` into a block of subgroups, and return its tests, whose p-values are yet to be adjusted.
 
-    def text(item: Mapping[str, Any]) -> str:
-        return str(Estimate(item["estimate"], item["low"], item["high"], reason=item.get("reason")))
-
-    settings = report.settings
-    lines = [
-        f"Agreement with {report.reference}: {report.n:,} rows, {settings.level:.0%} intervals, "
-        f"limits {settings.limits}, {settings.resamples:,} resamples, seed {settings.seed}",
-    ]
-    for name, method in report.tests.items():
-        lines += [
-            "",
-            f"{name} - {report.reference} (n = {method['n']:,})",
-            f"  bias              {text(method['bias'])}" + p_text(method["p_value"]),
-            f"  SD                {digits(method['sd'])}",
-            f"  lower limit       {text(method['limits']['lower'])}",
-            f"  upper limit       {text(method['limits']['upper'])}",
-            f"  slope on mean     {text(method['proportional_bias']['slope'])}"
-            + p_text(method["proportional_bias"]["p_value"]),
-            f"  MAE               {text(method['mae'])}",
-            f"  RMSE              {text(method['rmse'])}",
-            f"  median |error|    {text(method['median_ae'])}",
-            f"  MAPE, %           {text(method['mape'])}",
-            *(f"  {f'within ±{k}, %':<18}{text(item)}" for k, item in method["within"].items()),
-            f"  Pearson's r       {text(method['pearson'])}",
-            f"  Lin's CCC         {text(method['ccc'])}",
-            f"  ICC(A,1)          {text(method['icc']['ICC(A,1)'])}",
-            f"  Deming            slope {text(method['deming']['slope'])}; "
-            f"intercept {text(method['deming']['intercept'])}",
-            f"  Passing–Bablok    slope {text(method['passing_bablok']['slope'])}; "
-            f"intercept {text(method['passing_bablok']['intercept'])}",
-        ]
-    if report.comparisons:
-        how = {"holm": "Holm", "bh": "Benjamini and Hochberg"}[settings.adjust]
-        lines += ["", f"Comparisons on the rows that both have (p adjusted by {how}; of SD by Pitman and Morgan)"]
-        for item in report.comparisons:
-            lines.append(
-                f"  {item.metric.upper()} {item.a} - {item.b} (n = {item.n:,}): {item.difference}"
-                + ("" if item.metric == "ccc" else f"; ratio {item.ratio}")
-                + p_text(item.p_adjusted)
-            )
-    for attribute, part in report.subgroups.items():
-        lines += ["", f"By {attribute}"]
-        for group, content in part["by_group"].items():
-            if content.get("suppressed"):
-                lines.append(f"  {group}: fewer than {settings.minimum_cell} subjects, not shown")
-                continue
-            for name, method in content["tests"].items():
-                if method.get("suppressed"):
-                    lines.append(f"  {group}, {name}: fewer than {settings.minimum_cell} subjects, not shown")
-                else:
-                    lines.append(
-                        f"  {group}, {name} (n = {method['n']:,}): bias {text(method['bias'])}; "
-                        f"MAE {text(method['mae'])}"
-                    )
-        for name, gaps in part["difference"].items():
-            for metric, item in gaps.items():
-                if item["high_group"] is not None:
-                    who = f"{item['high_group']} less {item['low_group']}"
-                    lines.append(f"  gap of {metric}, {name}, {who}: {text(item)}")
-    return "\n".join(lines)
+    For each test: worst_group, pooled estimates, detectable gaps of bias, verdicts, left_out with the reasons.
+    """
+    level = settings.level
+    out: dict[str, tuple[dict[str, GroupTest], dict[str, str]]] = {}
+    part["fairness"] = {}
+    for name, groups in shown.items():
+        rows = np.isin(labels, list(groups)) & ~np.isnan(numbers[name])
+        x, y = numbers[name][rows], numbers[reference][rows]
+        covariates = {reference: y} if not part["label"].startswith("bands of ") else {}
+        made, left_out = equality_tests(
+            x,
+            y,
+            list(labels[rows]),
+            covariates=covariates | {column: values[rows] for column, values in beside.items()},
+            subject=None if owners is None else owners[rows],
+            minimum_cell=settings.minimum_cell,
+            level=level,
+            resamples=settings.resamples,
+            seed=settings.seed,
+        )
+        made = {kind: replace(item, attribute=part["label"]) for kind, item in made.items()}
+        found = {
+            metric: {group: bca(item[1][metric], level=level) for group, item in groups.items()} for metric in POOLED
+        }
+        pooled = {}
+        for metric, estimates in found.items():
+            try:
+                pooled[metric] = pooled_intervals(estimates, level=level).to_dict()
+            except ValidationError as error:
+                left_out[f"pooled {metric}"] = str(error)
+        worst = {
+            metric: max(found[metric], key=lambda g, m=metric: _badness(m, found[m][g]), default=None)
+            for metric in POOLED
+        }
+        block: dict[str, Any] = {
+            "tests": {},
+            "worst_group": worst,
+            "pooled": pooled,
+            "detectable_gap": detectable_gaps({group: subject_moments(item[0]) for group, item in groups.items()}),
+        }
+        if settings.margins:
+            summaries = {group: part["by_group"][group]["tests"][name] for group in groups}
+            block["verdicts"] = {
+                metric: {g: settings.verdict(metric, estimate_in(item, metric)) for g, item in summaries.items()}
+                for metric, _ in settings.margins
+            }
+        part["fairness"][name] = block | {"left_out": left_out}
+        out[name] = made, left_out
+    return out
 
 
-def p_text(p: float | None) -> str:
-    if p is None:
-        return ""
-    return ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
+def _badness(metric: str, item: Estimate) -> float:
+    value = float(item)
+    return -math.inf if math.isnan(value) else abs(value) if WORSE[metric] == "far" else value
+
+
+def adjust_equality(found: list[tuple[dict[str, GroupTest], dict[str, str]]], how: str) -> None:
+    """Adjust the p-values of one test's tests of equality over the attributes, each kind by itself, in place."""
+    for kind in {kind for made, _ in found for kind in made}:
+        family = [made for made, _ in found if kind in made]
+        for made, p in zip(family, adjustment(how)([made[kind].p_value for made in family]), strict=True):
+            made[kind] = replace(made[kind], p_adjusted=p)

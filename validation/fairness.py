@@ -20,8 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
 from validation.accuracy import ErrorTable
+from validation.agreement import mean_interval
 from validation.design import detectable_gap
-from validation.errors import Degenerate, NotEnoughData, ShapeMismatch, UnknownOption
+from validation.errors import Degenerate, NotEnoughData, ShapeMismatch, UnknownOption, ValidationError
 from validation.multiplicity import benjamini_hochberg, holm
 from validation.pairs import Floats, codes, confidence, option, pair
 from validation.resampling import BLOCK, generator
@@ -33,7 +34,10 @@ MEETS, FAILS, UNDECIDED = "meets", "fails", "not enough data to say"
 
 @dataclass(frozen=True)
 class GroupTest(Result):
-    """A test of no difference between groups: statistic, degrees of freedom, p; `p_adjusted` within a family."""
+    """A test of no difference between groups: statistic, degrees of freedom, p; `p_adjusted` within a family.
+
+    `means`: of tests of bias, each group's bias, adjusted as the test is.
+    """
 
     test: str
     attribute: str
@@ -43,6 +47,11 @@ class GroupTest(Result):
     df2: float | None
     p_value: float
     p_adjusted: float | None = None
+    means: dict[str, Estimate] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        out = super().to_dict()
+        return out if self.means is not None else {name: item for name, item in out.items() if name != "means"}
 
 
 def split(values: Floats, groups: Any, minimum_cell: int) -> tuple[dict[str, NDArray[np.intp]], str]:
@@ -56,25 +65,57 @@ def split(values: Floats, groups: Any, minimum_cell: int) -> tuple[dict[str, NDA
     return found, attribute
 
 
+def by_subject(
+    difference: Floats, groups: Any, subject: ArrayLike | None, covariates: Mapping[str, ArrayLike] | None = None
+) -> tuple[Floats, Any, dict[str, Floats]]:
+    """Differences, groups and covariates with one row a subject: means of the differences and covariates.
+
+    A subject has the group of its first row; UnknownOption when it is in two.
+    """
+    columns = {name: np.asarray(values, dtype=float) for name, values in (covariates or {}).items()}
+    for name, values in columns.items():
+        if values.shape != difference.shape:
+            raise ShapeMismatch(f"the covariate {name!r} has shape {values.shape}")
+    clusters = codes(subject, len(difference))
+    size = int(clusters.max()) + 1
+    if size == len(difference):
+        return difference, groups, columns
+    labels, attribute = group_labels(groups, len(difference))
+    first = np.empty(size, dtype=object)
+    first[clusters[::-1]] = labels[::-1]
+    if any(a != b for a, b in zip(first[clusters], labels, strict=True)):
+        raise UnknownOption("a subject is in more than one group: name the groups by subject, not by row")
+    counts = np.bincount(clusters)
+    means = {name: np.bincount(clusters, values) / counts for name, values in columns.items()}
+    return np.bincount(clusters, difference) / counts, pd.Series(first, name=attribute, dtype=object), means
+
+
 def equal_bias(
     test: ArrayLike,
     reference: ArrayLike,
     groups: Any,
     *,
     covariates: Mapping[str, ArrayLike] | None = None,
+    subject: ArrayLike | None = None,
     minimum_cell: int = 10,
+    level: float = 0.95,
 ) -> GroupTest:
     """Do groups share one bias? Welch's analysis of variance of the differences; of two groups, Welch's t test.
 
     With `covariates` (names to (n,) values, such as the reference's BFP and BMI), the groups' intercepts in a
     least-squares regression of the differences on covariates and groups, by a Wald F test with HC3 variances, which
     holds when the spread differs: are people of the same size and fatness read alike?
+
+    subject: (n,) labels; of a subject with several rows the mean counts, and the minimum cell counts subjects.
+
+    `means` of the result are the groups' biases; with covariates, where the covariates have their means.
     """
+    confidence(level)
     x, y = pair(test, reference, least=3)
-    d = x - y
+    d, groups, covariates = by_subject(x - y, groups, subject, covariates)
     rows, attribute = split(d, groups, minimum_cell)
     if covariates:
-        return _adjusted_bias(d, rows, attribute, covariates)
+        return _adjusted_bias(d, rows, attribute, covariates, level)
     moments = [(d[place].mean(), d[place].var(ddof=1), len(place)) for place in rows.values()]
     mean, variance, n = (np.array(values, dtype=float) for values in zip(*moments, strict=True))
     if (variance == 0).any():
@@ -85,49 +126,74 @@ def equal_bias(
     unbalance = float(((1 - weight / weight.sum()) ** 2 / (n - 1)).sum())
     statistic = float(weight @ (mean - centre) ** 2) / (k - 1) / (1 + 2 * (k - 2) / (k * k - 1) * unbalance)
     df2 = (k * k - 1) / (3 * unbalance)
-    return GroupTest(
-        "equal bias, Welch", attribute, list(rows), statistic, k - 1, df2, float(special.fdtrc(k - 1, df2, statistic))
-    )
+    p_value = float(special.fdtrc(k - 1, df2, statistic))
+    means = {
+        name: mean_interval(float(m), math.sqrt(v), int(size), level=level)
+        for name, (m, v, size) in zip(rows, moments, strict=True)
+    }
+    return GroupTest("equal bias, Welch", attribute, list(rows), statistic, k - 1, df2, p_value, means=means)
 
 
 def _adjusted_bias(
-    d: Floats, rows: Mapping[str, NDArray[np.intp]], attribute: str, covariates: Mapping[str, ArrayLike]
+    d: Floats,
+    rows: Mapping[str, NDArray[np.intp]],
+    attribute: str,
+    covariates: Mapping[str, Floats],
+    level: float,
 ) -> GroupTest:
     keep = np.sort(np.concatenate(list(rows.values())))
     group = np.zeros((len(d), len(rows) - 1))
     for i, place in enumerate(list(rows.values())[1:]):
         group[place, i] = 1
-    columns = []
-    for name, values in covariates.items():
-        value = np.asarray(values, dtype=float)
-        if value.shape != d.shape:
-            raise ShapeMismatch(f"the covariate {name!r} has shape {value.shape}")
-        columns.append(value)
-    whole = np.column_stack([np.ones(len(d)), *columns, group])[keep]
+    whole = np.column_stack([np.ones(len(d)), *covariates.values(), group])[keep]
     complete = np.isfinite(whole).all(axis=1)
     design, outcome = whole[complete], d[keep][complete]
     n, p = design.shape
-    if n <= p + 1 or np.linalg.matrix_rank(design) < p:
+    scale = np.abs(design).max(axis=0, initial=0.0)
+    if n <= p + 1 or (scale == 0).any() or np.linalg.matrix_rank(design / scale) < p:
         raise Degenerate("groups and covariates cannot be told apart in these data")
-    scale = np.abs(design).max(axis=0)
     design = design / scale
     inverse = np.linalg.inv(design.T @ design)
     beta = inverse @ design.T @ outcome
     residual = outcome - design @ beta
+    if np.abs(residual).max() <= 1e-12 * np.abs(outcome).max():
+        raise Degenerate("groups and covariates leave no residual spread")
     leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
     score = design * (residual / np.maximum(1 - leverage, 1e-12))[:, None]
     variance = inverse @ (score.T @ score) @ inverse
     q = len(rows) - 1
     tested, middle = beta[-q:], variance[-q:, -q:]
+    if np.linalg.matrix_rank(middle) < q:
+        raise Degenerate("a group has no spread of its own beside the covariates")
     statistic = float(tested @ np.linalg.solve(middle, tested)) / q
     name = f"equal bias given {', '.join(covariates)}, HC3"
-    return GroupTest(name, attribute, list(rows), statistic, q, n - p, float(special.fdtrc(q, n - p, statistic)))
+    means = {}
+    t = float(special.stdtrit(n - p, (1 + level) / 2))
+    for i, group_name in enumerate(rows):
+        contrast = design.mean(axis=0)
+        contrast[-q:] = 0
+        if i:
+            contrast[p - q + i - 1] = 1  # the indicator's scale is 1
+        value, half = float(contrast @ beta), t * math.sqrt(float(contrast @ variance @ contrast))
+        means[group_name] = Estimate(value, value - half, value + half, level, "HC3")
+    p_value = float(special.fdtrc(q, n - p, statistic))
+    return GroupTest(name, attribute, list(rows), statistic, q, n - p, p_value, means=means)
 
 
-def equal_spread(test: ArrayLike, reference: ArrayLike, groups: Any, *, minimum_cell: int = 10) -> GroupTest:
-    """Do groups share one SD of the differences? Brown and Forsythe's test (Levene's about the medians)."""
+def equal_spread(
+    test: ArrayLike,
+    reference: ArrayLike,
+    groups: Any,
+    *,
+    subject: ArrayLike | None = None,
+    minimum_cell: int = 10,
+) -> GroupTest:
+    """Do groups share one SD of the differences? Brown and Forsythe's test (Levene's about the medians).
+
+    subject: (n,) labels; of a subject with several rows the mean counts.
+    """
     x, y = pair(test, reference, least=3)
-    d = x - y
+    d, groups, _ = by_subject(x - y, groups, subject)
     rows, attribute = split(d, groups, minimum_cell)
     parts = [d[place] for place in rows.values()]
     deviations = [np.abs(part - np.median(part)) for part in parts]
@@ -293,6 +359,71 @@ def group_verdict(interval: Estimate, *, at_most: float | None = None, within: f
     return FAILS if interval.low > high or interval.high < low else UNDECIDED  # type: ignore[operator]
 
 
+def equality_tests(
+    test: Floats,
+    reference: Floats,
+    labels: Any,
+    *,
+    metric: str = "mae",
+    covariates: Mapping[str, Floats] | None = None,
+    subject: ArrayLike | None = None,
+    minimum_cell: int = 10,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> tuple[dict[str, GroupTest], dict[str, str]]:
+    """Tests of equal bias, of equal bias given covariates, of equal spread and of an equal metric, by name.
+
+    Also the reasons of those that could not be made. p-values are not adjusted.
+    """
+    common: dict[str, Any] = {"subject": subject, "minimum_cell": minimum_cell}
+    wanted: dict[str, Callable[[], GroupTest]] = {
+        "equal bias": lambda: equal_bias(test, reference, labels, level=level, **common),
+        "equal spread": lambda: equal_spread(test, reference, labels, **common),
+        f"equal {metric}": lambda: permutation_gap(
+            test, reference, labels, metric=metric, resamples=resamples, seed=seed, **common
+        ),
+    }
+    if covariates:
+        wanted["equal bias, adjusted"] = lambda: equal_bias(
+            test, reference, labels, covariates=covariates, level=level, **common
+        )
+    made, left_out = {}, {}
+    for name, make in wanted.items():
+        try:
+            made[name] = make()
+        except ValidationError as error:
+            left_out[name] = str(error)
+    return made, left_out
+
+
+def pooled_intervals(estimates: Mapping[str, Estimate], *, level: float = 0.95) -> Pooled:
+    """`partial_pooling` of groups' estimates with standard errors from the width of their intervals."""
+    z = float(special.ndtri((1 + level) / 2))
+    whole = {name: item for name, item in estimates.items() if item.low is not None and item.high is not None}
+    errors = {name: (item.high - item.low) / (2 * z) for name, item in whole.items()}  # type: ignore[operator]
+    return partial_pooling({name: float(item) for name, item in whole.items()}, errors, level=level)
+
+
+def detectable_gaps(moments: Mapping[str, tuple[float, float, int]]) -> dict[str, float]:
+    """For each group of (mean, SD, subjects) the smallest difference of its bias from that of all the others that
+    these numbers find with a power of 80 % (two-sided Welch test at 5 %)."""
+    out = {}
+    for name, mine in moments.items():
+        others = [item for other, item in moments.items() if other != name]
+        n = sum(item[2] for item in others)
+        if mine[2] < 2 or n < 2 or not math.isfinite(mine[1]):
+            continue
+        centre = sum(item[2] * item[0] for item in others) / n
+        squares = sum(
+            (item[2] - 1) * (item[1] if math.isfinite(item[1]) else 0.0) ** 2 + item[2] * (item[0] - centre) ** 2
+            for item in others
+        )
+        if mine[1] > 0 and squares > 0:
+            out[name] = detectable_gap(mine[2], n, sd_a=mine[1], sd_b=math.sqrt(squares / (n - 1)))
+    return out
+
+
 @dataclass(frozen=True)
 class FairnessReport(Result):
     """Everything on one attribute. `verdicts` and `detectable` hold groups that are large enough to be shown.
@@ -352,59 +483,48 @@ def fairness_report(
         seed=seed,
         minimum_cell=minimum_cell,
     )
-    left_out: dict[str, str] = {}
-    tests: list[GroupTest] = []
     labels, _ = group_labels(groups, len(np.asarray(test)))
     x, y = np.asarray(test, dtype=float), np.asarray(reference, dtype=float)
     keep = ~np.isnan(x) & ~np.isnan(y)
     x, y, labels = x[keep], y[keep], labels[keep]
     owners = None if subject is None else np.asarray(subject)[keep]
-    common = {"minimum_cell": minimum_cell}
-    wanted: dict[str, Callable[[], GroupTest]] = {
-        "equal bias": lambda: equal_bias(x, y, list(labels), **common),
-        "equal spread": lambda: equal_spread(x, y, list(labels), **common),
-        f"equal {metric}": lambda: permutation_gap(
-            x, y, list(labels), metric=metric, subject=owners, resamples=resamples, seed=seed, **common
-        ),
-    }
-    if covariates:
-        part = {name: np.asarray(values, dtype=float)[keep] for name, values in covariates.items()}
-        wanted["equal bias, adjusted"] = lambda: equal_bias(x, y, list(labels), covariates=part, **common)
-    for name, make in wanted.items():
-        try:
-            tests.append(replace(make(), attribute=frame.attribute))
-        except ValueError as error:
-            left_out[name] = str(error)
+    made, left_out = equality_tests(
+        x,
+        y,
+        list(labels),
+        metric=metric,
+        covariates={name: np.asarray(values, dtype=float)[keep] for name, values in (covariates or {}).items()},
+        subject=owners,
+        minimum_cell=minimum_cell,
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
+    tests = [replace(item, attribute=frame.attribute) for item in made.values()]
     shown = {name: group for name, group in frame.by_group.items() if not group.suppressed}
-    z = float(special.ndtri((1 + level) / 2))
-    widths = {
-        name: (group.metrics[metric].high - group.metrics[metric].low) / (2 * z)  # type: ignore[operator]
-        for name, group in shown.items()
-        if group.metrics[metric].low is not None
-    }
     pooled = None
     try:
-        values = {name: float(shown[name].metrics[metric]) for name in widths}
-        pooled = partial_pooling(values, widths, level=level)
-    except ValueError as error:
+        pooled = pooled_intervals({name: group.metrics[metric] for name, group in shown.items()}, level=level)
+    except ValidationError as error:
         left_out["pooling"] = str(error)
     verdicts = {}
     if at_most is not None:
         margin = {"within": at_most} if metric == "bias" else {"at_most": at_most}
         verdicts = {name: group_verdict(group.metrics[metric], **margin) for name, group in shown.items()}
-    detectable = {}
-    for name in shown:
-        mine = labels == name
-        other = np.array([item is not None for item in labels], dtype=bool) & ~mine
-        if other.sum() < 2:
-            continue
-        inside, rest = (
-            subject_moments(ErrorTable(x[m], y[m], codes(None if owners is None else owners[m], int(m.sum()))))
-            for m in (mine, other)
-        )
-        if inside[1] > 0 and rest[1] > 0:
-            detectable[name] = detectable_gap(inside[2], rest[2], sd_a=inside[1], sd_b=rest[1])
+    moments = {name: subject_moments(table) for name, table in frame.tables.items()}
+    detectable = detectable_gaps(moments)
     return FairnessReport(frame.attribute, frame, adjust_tests(tests), pooled, verdicts, detectable, left_out)
+
+
+def band_labels(sizes: Floats, cuts: Sequence[float]) -> NDArray[np.object_]:
+    """The band of each size (n,): "< 20", "20 to 30", "≥ 30"; a cut belongs to the band above it. None for NaN."""
+    edges = sorted({float(cut) for cut in cuts})
+    if not edges or not all(map(math.isfinite, edges)):
+        raise UnknownOption("bands need one finite cut point or more")
+    names = [f"< {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in itertools.pairwise(edges)), f"≥ {edges[-1]:g}"]
+    out = np.empty(len(sizes), dtype=object)
+    out[:] = [None if math.isnan(v) else names[int(np.searchsorted(edges, v, side="right"))] for v in sizes]
+    return out
 
 
 def across_range(
@@ -427,13 +547,10 @@ def across_range(
     """
     x, y = np.asarray(test, dtype=float), np.asarray(reference, dtype=float)
     size = y if option(by, ("reference", "mean"), "by") == "reference" else (x + y) / 2
-    edges = sorted(float(cut) for cut in cuts)
-    names = [f"< {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in itertools.pairwise(edges)), f"≥ {edges[-1]:g}"]
-    bands = [None if math.isnan(v) else names[int(np.searchsorted(edges, v, side="right"))] for v in size]
     return SubgroupFrame(
         test=x,
         reference=y,
-        groups=pd.Series(bands, name=f"band of the {by}"),
+        groups=pd.Series(band_labels(size, cuts), name=f"band of the {by}"),
         metrics=("bias", "mae", "sd"),
         subject=subject,
         level=level,

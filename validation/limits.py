@@ -402,7 +402,8 @@ def diagnose(
         else:
             advice.append("The spread changes with size: consider limits by regression.")
     if out:
-        advice.append(f"{len(out)} outlying differences: check the records; do not drop them to narrow the limits.")
+        many = f"{len(out)} outlying difference{'s' if len(out) > 1 else ''}"
+        advice.append(f"{many}: check the records; do not drop them to narrow the limits.")
     if not advice:
         advice.append("Nothing speaks against plain limits of agreement.")
     return Diagnostics(len(d), number(shapiro), number(skew), number(kurtosis), trend, spread_p, out, advice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,7 @@ from validation.errors import NotEnoughData, ShapeMismatch, UnknownOption
 from validation.pairs import Floats, codes, confidence, pair
 from validation.resampling import Distribution, bca, generator
 from validation.results import Estimate, Result
+from validation.suppression import suppressed
 
 Custom = Callable[[Floats, Floats], float]
 # Which way is worse: "high", "low", or "far" (from zero).
@@ -35,14 +37,34 @@ WORSE = {
 }
 
 
+def as_columns(groups: Any) -> pd.DataFrame:
+    """Labels in whatever form as a table, one column an attribute."""
+    if isinstance(groups, pd.Series):
+        return groups.to_frame(name=groups.name if groups.name is not None else "group")
+    if isinstance(groups, Mapping):
+        return pd.DataFrame(dict(groups))
+    return groups if isinstance(groups, pd.DataFrame) else pd.DataFrame({"group": np.asarray(groups)})
+
+
+def group_order(groups: Any) -> Callable[[str], tuple[Any, ...]]:
+    """Key by which groups are put in order: categories in theirs, all else by `sort_key`."""
+    ranks = []
+    for _, values in as_columns(groups).items():
+        known = values.dtype.categories if isinstance(values.dtype, pd.CategoricalDtype) else []
+        ranks.append({label(value): place for place, value in enumerate(known)})
+
+    def order(name: str) -> tuple[Any, ...]:
+        parts = name.split(" × ") if len(ranks) > 1 else [name]
+        if len(parts) != len(ranks):
+            return ((math.inf, sort_key(name)),)
+        return tuple((rank.get(part, math.inf), sort_key(part)) for rank, part in zip(ranks, parts, strict=True))
+
+    return order
+
+
 def group_labels(groups: Any, size: int) -> tuple[NDArray[np.object_], str]:
     """One label a row (None where an attribute is missing) and the attribute's name; crossings are joined by " × "."""
-    if isinstance(groups, pd.Series):
-        groups = groups.to_frame(name=groups.name if groups.name is not None else "group")
-    elif isinstance(groups, Mapping):
-        groups = pd.DataFrame(dict(groups))
-    elif not isinstance(groups, pd.DataFrame):
-        groups = pd.DataFrame({"group": np.asarray(groups)})
+    groups = as_columns(groups)
     if len(groups) != size:
         raise ShapeMismatch(f"groups have {len(groups)} rows where {size} are needed")
     parts = [[label(value) for value in groups[name]] for name in groups.columns]
@@ -151,16 +173,20 @@ def _at(estimate: Estimate, level: float) -> Estimate:
 
 @dataclass(frozen=True)
 class GroupEstimates:
-    """What is told of one group; nothing but its name when it is smaller than the minimum cell."""
+    """What is told of one group; nothing but its name when it is suppressed.
+
+    `reason` says why, where that is not that the group is smaller than the minimum cell.
+    """
 
     n: int | None
     subjects: int | None
     metrics: dict[str, Estimate]
     suppressed: bool = False
+    reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         if self.suppressed:
-            return {"n": None, "suppressed": True}
+            return {"n": None, "suppressed": True, **({} if self.reason is None else {"reason": self.reason})}
         return {"n": self.n, **{name: item.to_dict() for name, item in self.metrics.items()}}
 
 
@@ -174,10 +200,12 @@ class SubgroupFrame:
         metrics: names (bias, sd, mae, rmse, median_ae, mape, see, pearson, ccc, "within_3" ...) or a mapping from
             names to functions (test, reference) -> float, which are resampled one by one.
         subject: (n,) labels; subjects are resampled whole.
-        minimum_cell: groups of fewer subjects are suppressed: neither shown nor used in gaps.
+        minimum_cell: groups of fewer subjects are suppressed: neither shown nor used in gaps; and so are further groups
+            from which a suppressed one could be worked out, see `validation.suppression`.
 
     Intervals within a group are those of `error_measures` at `level`; gaps are explained in `gap`.
-    Attributes: overall (dict name -> Estimate), by_group (dict label -> GroupEstimates).
+    Attributes: overall (dict name -> Estimate), by_group (dict label -> GroupEstimates), tables (dict label ->
+    errors, of the groups that are shown).
     """
 
     def __init__(
@@ -211,26 +239,30 @@ class SubgroupFrame:
                 raise UnknownOption("`by` chooses among columns: give groups as a DataFrame or a mapping")
             groups = {name: groups[name] for name in crossed(by, list(groups))}
         labels, self.attribute = group_labels(groups, len(x))
+        order = group_order(groups)
         keep = ~np.isnan(x) & ~np.isnan(y) & np.array([item is not None for item in labels], dtype=bool)
         self.left_out = int((~keep).sum())
         x, y = pair(x[keep], y[keep], least=1)
         labels = labels[keep]
         owners = None if subject is None else np.asarray(subject)[keep]
 
-        self._tables: dict[str, ErrorTable] = {}
+        self.tables: dict[str, ErrorTable] = {}
         self._drawn: dict[str, dict[str, Distribution]] = {}
         whole = ErrorTable(x, y, codes(owners, len(x)), within)
         self.n, self.subjects = len(x), whole.subjects
         self.overall = self._estimates(whole, self._distributions(whole, custom, ""))
         self.by_group: dict[str, GroupEstimates] = {}
-        for name in sorted(set(labels), key=sort_key):
-            rows = labels == name
-            members = codes(None if owners is None else owners[rows], int(rows.sum()))
-            table = ErrorTable(x[rows], y[rows], members, within)
-            if table.subjects < minimum_cell:
-                self.by_group[name] = GroupEstimates(None, None, {}, suppressed=True)
+        places = {name: labels == name for name in sorted(set(labels), key=order)}
+        tables = {
+            name: ErrorTable(x[rows], y[rows], codes(None if owners is None else owners[rows], int(rows.sum())), within)
+            for name, rows in places.items()
+        }
+        hidden = suppressed({name: table.subjects for name, table in tables.items()}, minimum_cell)
+        for name, table in tables.items():
+            if name in hidden:
+                self.by_group[name] = GroupEstimates(None, None, {}, suppressed=True, reason=hidden[name])
                 continue
-            self._tables[name] = table
+            self.tables[name] = table
             self._drawn[name] = self._distributions(table, custom, name)
             self.by_group[name] = GroupEstimates(
                 len(table.test), table.subjects, self._estimates(table, self._drawn[name])
@@ -266,7 +298,7 @@ class SubgroupFrame:
         """Largest less smallest value among the groups that are shown."""
         metric = self._one(metric)
         if metric == "bias":
-            return bias_gap({name: subject_moments(table) for name, table in self._tables.items()}, level=self.level)
+            return bias_gap({name: subject_moments(table) for name, table in self.tables.items()}, level=self.level)
         return gap({name: drawn[metric] for name, drawn in self._drawn.items()}, level=self.level)
 
     def ratio(self, metric: str | None = None) -> Gap:
@@ -293,7 +325,7 @@ class SubgroupFrame:
         found = []
         for name, n, metrics in rows:
             if not metrics:
-                reason = f"fewer than {self.minimum_cell} subjects"
+                reason = self.by_group[name].reason or f"fewer than {self.minimum_cell} subjects"
                 found += [{"group": name, "metric": m, "n": None, "reason": reason} for m in self.metrics]
             found += [{"group": name, "metric": m, "n": n, **item.to_dict()} for m, item in metrics.items()]
         return pd.DataFrame(found, columns=["group", "metric", "n", "estimate", "low", "high", "reason"])
@@ -323,19 +355,27 @@ class SubgroupFrame:
         lines = [f"{self.attribute}: {self.n} pairs, {self.level:.0%} intervals"]
         for name, group in {"overall": GroupEstimates(self.n, self.subjects, self.overall), **self.by_group}.items():
             if group.suppressed:
-                lines.append(f"  {name}: fewer than {self.minimum_cell} subjects, not shown")
+                lines.append(f"  {name}: not shown, {group.reason or f'fewer than {self.minimum_cell} subjects'}")
             else:
                 found = "; ".join(f"{metric} {item}" for metric, item in group.metrics.items())
                 lines.append(f"  {name} (n = {group.n}): {found}")
         return "\n".join(lines)
 
 
-def sort_key(name: str) -> tuple[bool, float, str]:
-    """Numbers by size before words by alphabet."""
-    try:
-        return False, float(name), name
-    except ValueError:
-        return True, 0.0, name
+_BOUND = re.compile(r"(?P<sign>[<≤>≥]?)\s*(?P<number>[-−]?\d+(?:\.\d+)?)")
+
+
+def sort_key(name: str) -> tuple[tuple[bool, float, int, str], ...]:
+    """Numbers and classes by size ("< 18", "18–39", "≥ 40") before words by alphabet; crossings part by part."""
+    out = []
+    for part in name.split(" × "):
+        found = _BOUND.match(part)
+        if found is None:
+            out.append((True, 0.0, 0, part))
+        else:
+            number = float(found["number"].replace("−", "-"))
+            out.append((False, number, {"": 0, "<": -2, "≤": -1, "≥": 1, ">": 2}[found["sign"]], part))
+    return tuple(out)
 
 
 def _k(name: str) -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from studies.plan_of_table import PlanOfTable
 
 
 def agree(
@@ -21,8 +24,9 @@ def agree(
     ] = None,
     scale: Annotated[str, typer.Option(metavar="SCALE", help="raw, percent or log.")] = "raw",
     repeated: Annotated[
-        str, typer.Option(metavar="HOW", help="With --subject: the true value is constant or varying.")
-    ] = "varying",
+        str | None,
+        typer.Option(metavar="HOW", help="With --subject: the true value is constant or varying [varying]; or mixed."),
+    ] = None,
     adjust: Annotated[
         str, typer.Option(metavar="HOW", help="Of p-values for several comparisons: holm or bh.")
     ] = "holm",
@@ -31,50 +35,121 @@ def agree(
     seed: Annotated[int | None, typer.Option(help="Seed of the resampling [1].")] = None,
     minimum_cell: Annotated[int | None, typer.Option(help="Smaller groups are suppressed [10].")] = None,
     within: Annotated[list[float] | None, typer.Option(help="k of percent within ±k [3 5]; several times.")] = None,
+    band: Annotated[
+        list[float] | None, typer.Option(help="Cut point: also by bands of the reference; several times.")
+    ] = None,
+    fairness: Annotated[
+        bool, typer.Option("--fairness", help="Tests of equality between groups, pooled estimates, detectable gaps.")
+    ] = False,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="With --fairness: adjust for this, beside the reference; several times."),
+    ] = None,
+    margin: Annotated[float | None, typer.Option(help="Largest bias that is good enough, for verdicts.")] = None,
+    mae_margin: Annotated[float | None, typer.Option(help="Largest MAE that is good enough, for verdicts.")] = None,
     sheet: Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")] = None,
     missing: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="What stands for a missing value [NA]; several times.")
     ] = None,
     plan: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Take level, resamples, seed and minimum cell from a plan.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Take settings, subgroups, margins and criteria from an analysis plan."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers here.")] = None,
 ) -> None:
     """Agreement of one or several tests with a reference, overall and by group. Differences are test − reference."""
-    from calliper.console import TerminalProgress
+    from calliper.console import TerminalProgress, remark
     from reports.files import write_atomically
     from reports.results import results_json
     from studies.tables import read_numbers
     from validation.agree import agree as compare
 
-    settings: dict[str, Any] = {}
-    if plan is not None:
-        from studies.plan import load_plan
-
-        given = load_plan(plan)
-        settings = {name: getattr(given, name) for name in ("level", "resamples", "seed", "minimum_cell")}
+    planned = None if plan is None else _planned(plan, reference, test)
+    settings: dict[str, Any] = {} if planned is None else planned.settings
+    margins = {} if planned is None or not planned.applies or scale != "raw" else dict(planned.plan.margins)
+    margins |= {name: value for name, value in (("bias", margin), ("mae", mae_margin)) if value is not None}
     options = {
         "limits": limits, "level": level, "resamples": resamples, "seed": seed, "minimum_cell": minimum_cell,
-        "within": within or None,
+        "within": within or None, "repeated": repeated,
     }  # fmt: skip
     settings |= {name: value for name, value in options.items() if value is not None}
     labels = [*(by or []), *([subject] if subject else [])]
+    numbers_if_there, labels_if_there = ([], []) if planned is None else planned.wanted()
     progress = TerminalProgress()
     with progress.stage("Reading", None):
-        frame = read_numbers(table, numbers=[reference, *test], labels=labels, sheet=sheet, missing=missing or ["NA"])
+        frame = read_numbers(
+            table,
+            numbers=[reference, *test, *(covariate or [])],
+            labels=labels,
+            sheet=sheet,
+            missing=missing or ["NA"],
+            numbers_if_there=numbers_if_there,
+            labels_if_there=labels_if_there,
+        )
+    groups = list(by or [])
+    if planned is not None:
+        frame, found, absent = planned.add_subgroups(frame)
+        groups += [name for name in found if name not in groups]
+        if absent:
+            remark(f"Subgroups of the plan that this table has no column for: {', '.join(absent)}.")
     with progress.stage("Comparing", None):
         report = compare(
             frame,
             reference=reference,
             tests=test,
-            by=by or [],
+            by=groups,
             subject=subject,
             scale=scale,
-            repeated=repeated,
             adjust=adjust,
+            bands=band or [],
+            fairness=fairness,
+            covariates=covariate or [],
+            margins=margins,
             **settings,
         )
     print(report)
+    results = report.to_dict()
+    if planned is not None:
+        results |= {"plan": planned.document(), "criteria": _judged(planned, results, scale)}
     if json_file is not None:
-        write_atomically(json_file, results_json(report.to_dict()))
+        write_atomically(json_file, results_json(results))
         print(f"\nAll numbers: {json_file}")
+
+
+def _beside(row: dict[str, Any]) -> str:
+    other = f" against {row['against']}" if "against" in row else ""
+    return f"{other}, {row['group']}," if row.get("group") else other
+
+
+def _planned(path: Path, reference: str, tests: list[str]) -> PlanOfTable:
+    from studies.plan import load_plan
+    from studies.plan_of_table import PlanOfTable
+
+    return PlanOfTable(load_plan(path), reference, tests)
+
+
+def _judged(planned: PlanOfTable, results: dict[str, Any], scale: str) -> list[dict[str, Any]]:
+    """Verdicts on the plan's criteria, printed; and a remark on those that this table cannot tell of."""
+    from calliper.console import print_table, remark
+    from validation.page import estimate
+
+    if scale != "raw" and planned.plan.criteria:
+        remark("The plan's margins and criteria are in the unit of the data, and are not judged on another scale.")
+        return []
+    rows, left_out = planned.verdicts(results)
+    if rows:
+        print(f"\nCriteria of the plan '{planned.plan.title}'")
+        print_table(
+            [
+                {
+                    "criterion": row["name"],
+                    "rule": f"{row['metric']} of {row['method']}{_beside(row)} {row['rule']}",
+                    "found": estimate(row["estimate"]),
+                    "verdict": row["verdict"],
+                }
+                for row in rows
+            ]
+        )
+    if left_out:
+        remark(f"Criteria of the plan that this table cannot tell of: {', '.join(left_out)}.")
+    return rows

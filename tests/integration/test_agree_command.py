@@ -86,6 +86,82 @@ def test_a_plan_gives_level_resamples_and_seed(calliper, table, tmp_path) -> Non
     assert "seed 20240229" in done.stdout
 
 
+PLAN = """calliper_plan: 1
+title: Mini meter against Wright's
+measurand: waist_cm
+reference: wright
+index: mini
+comparators: [shifted, absent]
+limits: mover
+resamples: 300
+minimum_cell: 5
+subgroups:
+  - {name: side, attribute: group, labels: {a: Left, b: Right}}
+  - {name: flow, measurand: waist_cm, cut_points: [430]}
+  - {name: size, measurand: weight_kg, cut_points: [60]}
+margins: {bias: 30}
+criteria:
+  - {name: Error, metric: mae, at_most: 30}
+  - {name: Error on the left, metric: mae, group: side=Left, at_most: 1}
+  - {name: Closer, metric: mae_ratio, against: shifted, at_most: 1, judged_by: interval}
+  - {name: Not here, metric: mae, method: absent, at_most: 1}
+"""
+
+
+def test_a_plan_gives_settings_subgroups_margins_and_criteria(calliper, table, tmp_path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN, encoding="utf-8")
+    out = tmp_path / "out.json"
+    columns = ["--reference", "wright", "--test", "mini", "--test", "shifted"]
+    done = calliper("agree", table, *columns, "--plan", plan, "--json", out)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["tests"]["mini"]["limits"]["interval"] == "mover"
+    assert found["plan"]["title"] == "Mini meter against Wright's"
+    assert set(found["subgroups"]["side"]["by_group"]) == {"Left", "Right"}
+    assert {name: group["n"] for name, group in found["subgroups"]["flow"]["by_group"].items()} == {
+        "<430": 7,
+        "≥430": 10,
+    }
+    assert found["verdicts"]["mini"] == {"bias": "meets"}
+    assert [(row["name"], row["verdict"]) for row in found["criteria"]] == [
+        ("Error", "met"),
+        ("Error on the left", "not met"),
+        ("Closer", "not met"),
+    ]
+    assert "no column for: size" in done.stderr
+    assert "cannot tell of: Not here" in done.stderr
+    assert "mae of mini against shifted at most 1" in done.stdout
+    changed = calliper("agree", table, *columns, "--plan", plan, "--limits", "exact", "--scale", "log", "--json", out)
+    assert changed.returncode == 0, changed.stderr
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert (found["tests"]["mini"]["limits"]["interval"], found["criteria"]) == ("exact", [])
+    assert "not judged on another scale" in changed.stderr
+    other = calliper("agree", table, "--reference", "mini", "--test", "wright", "--plan", plan, "--json", out)
+    assert json.loads(out.read_text(encoding="utf-8"))["criteria"] == []
+    assert "cannot tell of: Error" in other.stderr
+
+
+def test_fairness_bands_and_margins_are_options(calliper, table) -> None:
+    options = ("--by", "group", "--minimum-cell", "5", "--fairness", "--covariate", "shifted", "--band", "430")
+    found = results(calliper, table, "--test", "mini", *options, "--margin", "30", "--mae-margin", "20")
+    fairness = found["subgroups"]["group"]["fairness"]["mini"]
+    assert set(fairness["pooled"]) == {"bias", "mae"}
+    # The covariate follows from the reference, so the adjusted test cannot be made, and says so.
+    assert "told apart" in fairness["left_out"]["equal bias, adjusted"]
+    assert set(found["subgroups"]["bands of wright"]["by_group"]) == {"< 430", "≥ 430"}
+    assert set(found["verdicts"]["mini"]) == {"bias", "mae"}
+
+
+@pytest.mark.parametrize("repeated", ["constant", "varying", "mixed"])
+def test_repeated_rows(calliper, tmp_path, repeated) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{i // 2},{400 + 7 * i % 90},{402 + (7 * i + i % 5) % 90}" for i in range(40)]
+    path.write_text("id,wright,mini\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    found = results(calliper, path, "--test", "mini", "--subject", "id", "--repeated", repeated)["tests"]["mini"]
+    assert (found["n"], found["subjects"]) == (40, 20)
+
+
 @pytest.mark.parametrize(
     ("options", "code", "told"),
     [

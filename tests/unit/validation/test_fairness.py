@@ -190,6 +190,6 @@ def test_bands_of_body_fat_show_regression_to_the_mean():
     test = fat - 0.3 * (fat - 30) + rng.normal(0, 2, 600)
     found = across_range(test, fat, cuts=[20, 30, 40], resamples=200)
     bias = {name: group.metrics["bias"].estimate for name, group in found.by_group.items()}
-    assert list(bias) == ["20 to 30", "30 to 40", "< 20", "≥ 40"]
+    assert list(bias) == ["< 20", "20 to 30", "30 to 40", "≥ 40"]
     assert bias["< 20"] > 2
     assert bias["≥ 40"] < -2
