@@ -131,7 +131,7 @@ def test_a_plan_gives_settings_subgroups_margins_and_criteria(calliper, table, t
     ]
     assert "no column for: size" in done.stderr
     assert "cannot tell of: Not here" in done.stderr
-    assert "mae of mini against shifted at most 1" in done.stdout
+    assert "mae_ratio of mini against shifted at most 1" in done.stdout
     changed = calliper("agree", table, *columns, "--plan", plan, "--limits", "exact", "--scale", "log", "--json", out)
     assert changed.returncode == 0, changed.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
