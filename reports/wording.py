@@ -274,14 +274,34 @@ def direction(item: Mapping[str, Any] | None, method: str, reference: str) -> st
     return f"{method} shows no clear over- or under-reading of {reference}"
 
 
-def versus(item: Mapping[str, Any] | None, a: str, b: str, null: float = 0.0) -> str:
-    """Whose error is smaller, from the interval of a difference (null 0) or a ratio (null 1) of errors, a less b."""
+def versus(
+    item: Mapping[str, Any] | None,
+    a: str,
+    b: str,
+    null: float = 0.0,
+    *,
+    p_adjusted: float | None = None,
+    level: float = 0.95,
+) -> str:
+    """Whose error is smaller, from the interval of a difference (null 0) or a ratio (null 1) of errors, a less b.
+
+    The interval is that of one comparison alone. Where its p-value, adjusted for all of them, says otherwise, both are
+    told: nobody has a smaller error that the adjustment takes away.
+    """
     found = estimate_of(item)
     if found["estimate"] is None:
         return f"The errors of {a} and {b} could not be compared"
     apart = excludes(found, null)
     if apart:
-        return f"{sentence(a)} has a {'smaller' if found['estimate'] < null else 'larger'} error than {b}"
+        way = "smaller" if found["estimate"] < null else "larger"
+        if p_adjusted is not None and not significant(p_adjusted, level):
+            return (
+                f"Taken by itself, the comparison shows a {way} error of {a} than of {b}, but not once the number of "
+                "comparisons is allowed for"
+            )
+        return f"{sentence(a)} has a {way} error than {b}"
+    if apart is False and significant(p_adjusted, level):
+        return f"Whether {a} or {b} has the smaller error stays open: the test tells them apart, the interval does not"
     if apart is None:
         way = "smaller" if found["estimate"] < null else "larger" if found["estimate"] > null else "equal"
         joint = "to" if way == "equal" else "than"

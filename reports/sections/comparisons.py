@@ -28,7 +28,8 @@ def against(report: Bound, name: str) -> tuple[Inline, ...] | None:
     if estimate_of(row.get(kind))["estimate"] is None:
         reason = estimate_of(row.get(kind)).get("reason")
         return (f"{versus(row.get(kind), a, b, null)}{': ' + report.words(reason) if reason else ''}.",)
-    out: list[Inline] = [versus(row[kind], a, b, null), ": "]
+    told = versus(row[kind], a, b, null, p_adjusted=row.get("p_adjusted"), level=report.plan.get("level", 0.95))
+    out: list[Inline] = [told, ": "]
     if kind == "ratio":
         out += [f"the error of {a} is ", *report.said(*path, "ratio"), f" times that of {b}"]
         out += ["; difference ", *report.said(*path, "difference", unit=report.points)]
