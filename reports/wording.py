@@ -296,8 +296,8 @@ def versus(
         way = "smaller" if found["estimate"] < null else "larger"
         if p_adjusted is not None and not significant(p_adjusted, level):
             return (
-                f"Taken by itself, the comparison shows a {way} error of {a} than of {b}, but not once the number of "
-                "comparisons is allowed for"
+                f"By its interval alone {a} has a {way} error than {b}, but the test, adjusted for the number of "
+                "comparisons, does not show it"
             )
         return f"{sentence(a)} has a {way} error than {b}"
     if apart is False and significant(p_adjusted, level):
