@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from studies.analysis import StudyAnalysis, analyze
+from studies.plan_model import Plan
 from studies.progress import Progress
 from studies.registry.catalogue import current_plan, find_study
-from studies.registry.frames import study_frames
+from studies.registry.frames import StudyFrames, study_frames
+from studies.registry.leakage import run_leak_notes
 from studies.registry.provenance import study_provenance
 from studies.registry.workspace import Registry
 
@@ -19,6 +21,7 @@ def analyze_study(
         record = current_plan(connection, study.id)
         frames = study_frames(connection, study.id, progress=progress)
         notes = study_provenance(connection, study.id)
+        notes += run_leak_notes(connection, study, _predicted(frames, record.plan, index))
     return analyze(
         study={"name": study.name, "title": study.title, "notes": notes},
         plan=record.plan,
@@ -30,3 +33,11 @@ def analyze_study(
         index=index,
         progress=progress,
     )
+
+
+def _predicted(frames: StudyFrames, plan: Plan, index: str | None) -> set[str]:
+    """The subjects for whom a run predicted what the plan measures, if any of its methods are predictions."""
+    table = frames.measurements
+    tests = {*plan.tests, *([index] if index else [])}
+    mine = table["kind"].eq("prediction") & table["measurand"].eq(plan.measurand) & table["method"].isin(tests)
+    return set(table.loc[mine, "subject_id"])

@@ -67,6 +67,12 @@ def study_frames(
         return StudyFrames(subjects, visits, measurements, _content_hash(subjects, measurements))
 
 
+def finished_run(connection: Connection, study_id: int) -> int | None:
+    """The number of the newest finished run of a study, if there is one."""
+    finished = select(func.max(Run.number)).where(Run.study_id == study_id, Run.finished_at.is_not(None))
+    return connection.execute(finished).scalar_one()
+
+
 def _subjects(connection: Connection, study_id: int) -> pd.DataFrame:
     query = (
         select(
@@ -109,8 +115,7 @@ def _readings(study_id: int) -> Select[Any]:
 
 
 def _predictions(connection: Connection, study_id: int, run_number: int | None) -> Select[Any] | None:
-    finished = select(func.max(Run.number)).where(Run.study_id == study_id, Run.finished_at.is_not(None))
-    number = run_number if run_number is not None else connection.execute(finished).scalar_one()
+    number = run_number if run_number is not None else finished_run(connection, study_id)
     if number is None:
         return None
     return (

@@ -1,0 +1,118 @@
+"""Whether a checkpoint was trained on subjects of a study: figures from such subjects flatter it.
+
+Cards list hashes of "DATASET:SUBJECT_ID" (`models.checkpoints.leakage`). The subjects of a study are looked up under
+the study's name and under the names of the mappings that its data came in by: `nhanes-1999` is the same data set in
+every registry, whatever a study of it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from models.checkpoints.card import Card
+from models.checkpoints.leakage import trained_on
+from studies.registry.catalogue import StudyRecord, find_study
+from studies.registry.checkpoints import all_checkpoints, card_of_row
+from studies.registry.frames import finished_run
+from studies.registry.schema import Checkpoint, IngestBatch, Run, RunCheckpoint, Subject
+from studies.registry.workspace import Registry
+
+
+@dataclass(frozen=True)
+class Leak:
+    """`leaked` of the `subjects` of a study were in the training data of a checkpoint (NAME@VERSION)."""
+
+    study: str
+    checkpoint: str
+    leaked: int
+    subjects: int
+
+    def __str__(self) -> str:
+        share = _share(self.leaked, self.subjects)
+        return (
+            f"{share[0].upper()}{share[1:]} subjects of the study '{self.study}' were in the training data of "
+            f"{self.checkpoint}: how well it does on them is not how well it does on people it has not seen."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"all {whole:,}" if part == whole else f"{part:,} of the {whole:,}"
+
+
+def leaked_subjects(registry: Registry, study: str, card: Card, *, datasets: Sequence[str] = ()) -> set[str]:
+    """The subjects of a study whom the checkpoint of this card was trained on.
+
+    datasets: further names under which they may have been hashed. Raises UsageError for an unknown study.
+    """
+    with registry.reading() as connection:
+        return _leaked(connection, find_study(connection, study), card, datasets)[0]
+
+
+def leaks(registry: Registry, study: str, cards: Collection[Card], *, datasets: Sequence[str] = ()) -> list[Leak]:
+    """Which of these checkpoints were trained on subjects of a study. Raises UsageError for an unknown study."""
+    with registry.reading() as connection:
+        record = find_study(connection, study)
+        return _leaks(connection, record, cards, datasets)
+
+
+def leaks_of_study(registry: Registry, study: str) -> list[Leak]:
+    """Which of the checkpoints that a workspace offers were trained on subjects of a study."""
+    return leaks(registry, study, [record.card for record in all_checkpoints(registry)])
+
+
+def run_leak_notes(
+    connection: Connection, study: StudyRecord, predicted: Collection[str], *, run_number: int | None = None
+) -> list[str]:
+    """A sentence for each checkpoint of a run that was trained on some of the subjects it `predicted`.
+
+    By default of the newest finished run, as in `study_frames`.
+    """
+    number = finished_run(connection, study.id) if run_number is None else run_number
+    if number is None or not predicted:
+        return []
+    rows = connection.execute(
+        select(Checkpoint.__table__)
+        .join(RunCheckpoint, RunCheckpoint.checkpoint_id == Checkpoint.id)
+        .join(Run, RunCheckpoint.run_id == Run.id)
+        .where(Run.study_id == study.id, Run.number == number)
+        .order_by(Checkpoint.name, Checkpoint.version)
+    )
+    notes = []
+    for card in [card_of_row(row) for row in rows]:
+        leaked = _leaked(connection, study, card, ())[0] & set(predicted)
+        if leaked:
+            notes.append(
+                f"Leakage: {_share(len(leaked), len(predicted))} subjects with predictions were in the training data "
+                f"of {card.reference}. How the scan agrees with the reference in them is not how it agrees in people "
+                "it has not seen, and no claim may rest on it."
+            )
+    return notes
+
+
+def _leaks(connection: Connection, study: StudyRecord, cards: Collection[Card], datasets: Sequence[str]) -> list[Leak]:
+    found = []
+    for card in cards:
+        leaked, total = _leaked(connection, study, card, datasets)
+        if leaked:
+            found.append(Leak(study.name, card.reference, len(leaked), total))
+    return found
+
+
+def _leaked(connection: Connection, study: StudyRecord, card: Card, datasets: Sequence[str]) -> tuple[set[str], int]:
+    """The leaked subjects, and how many subjects the study has."""
+    if not card.training.subject_hashes:
+        return set(), 0
+    subjects = connection.execute(select(Subject.code).where(Subject.study_id == study.id)).scalars().all()
+    mappings = select(IngestBatch.mapping_name).where(IngestBatch.study_id == study.id).distinct()
+    names = {study.name, *connection.execute(mappings).scalars(), *datasets}
+    found: set[str] = set()
+    for name in names:
+        found |= trained_on(card, name, subjects)
+    return found, len(subjects)
