@@ -65,6 +65,10 @@ class Ranked:
         raise NotImplementedError
 
     @cached_property
+    def _sorted(self) -> Floats:
+        return np.sort(self.angles)
+
+    @cached_property
     def _sampled(self) -> Floats:
         return self.sample()
 
@@ -76,8 +80,7 @@ class Ranked:
     def order_statistics(self, ranks: Sequence[int]) -> list[float]:
         """The angles of these ranks (1 is the smallest)."""
         if self.listed:
-            places = [rank - 1 for rank in ranks]
-            return [float(value) for value in np.partition(self.angles, places)[places]]
+            return [float(self._sorted[rank - 1]) for rank in ranks]
         found: dict[int, float] = {}
         for rank in sorted(set(ranks)):
             if rank not in found:
