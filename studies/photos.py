@@ -171,8 +171,12 @@ class PhotoStore:
 
     def put(self, photo: CheckedPhoto) -> Path:
         """Store a photo, whole or not at all."""
-        path = self.path(photo.sha256, photo.media_type)
-        return path if path.exists() else self._write(path, photo.content)
+        return self.put_content((photo.sha256, photo.media_type), photo.content)
+
+    def put_content(self, file: StoredPhoto, content: bytes) -> Path:
+        """Store the content that `file` names, whole or not at all."""
+        path = self.path(*file)
+        return path if path.exists() else self._write(path, content)
 
     def take_over(self, other: PhotoStore, sha256: str, media_type: str) -> Path:
         """Move a photo here from another store, whole or not at all."""

@@ -18,7 +18,8 @@ from sqlalchemy import select
 from studies.errors import StorageError
 from studies.photos import PhotoStore, StoredPhoto
 from studies.registry.claims import abandoned
-from studies.registry.schema import IngestBatch, Photo, Study
+from studies.registry.held_files import remove_unheld
+from studies.registry.schema import IngestBatch, Study
 from studies.registry.workspace import Registry
 
 PROVISIONAL = ".partial"
@@ -51,10 +52,7 @@ def remove_unregistered(
 ) -> None:
     """Remove those of the photos from the store that no scan has. As the only writer: none is just being brought in."""
     with registry.writing(wait_seconds=wait_seconds) as connection:
-        for photo in photos:
-            held = select(Photo.id).where(Photo.sha256 == photo[0], Photo.deleted_at.is_(None)).limit(1)
-            if connection.execute(held).scalar_one_or_none() is None:
-                registry.photos.path(*photo).unlink(missing_ok=True)
+        remove_unheld(connection, registry.photos, photos)
 
 
 def settle_unfinished(registry: Registry) -> None:

@@ -1,0 +1,1 @@
+"""Runs: checkpoints applied to a study's scans, in workers, resumably, with an outcome for every scan."""

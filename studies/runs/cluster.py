@@ -1,0 +1,152 @@
+"""The Dask engine: workers of a cluster, or of a small one that is started here for the length of a run.
+
+A worker that does not see this machine's files (another file system) is sent photos and checkpoints by the run; one
+that does reads them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from studies.errors import ModelError, StorageError, UsageError
+from studies.photos import PhotoStore, StoredPhoto
+from studies.runs.executor import IN_FLIGHT
+from studies.runs.work import TIMES_TRIED, Answer, PipelineSource, Task, after_death
+from studies.runs.worker import NotThere, do_on_cluster, read_stored
+
+_CONNECT_SECONDS = 20
+
+
+class DaskExecutor:
+    """See `studies.runs.executor.Executor`. workers: how many to start where no `scheduler` is given."""
+
+    name = "dask"
+
+    def __init__(self, source: PipelineSource, workers: int, scheduler: str | None = None):
+        self.source, self.workers, self.scheduler = source, workers, scheduler
+        self._stack = ExitStack()
+        self._ship = False
+        self._checkpoints: Any = None
+
+    def __enter__(self) -> Self:
+        try:
+            from distributed import Client, LocalCluster
+        except ModuleNotFoundError:
+            raise UsageError(
+                "The engine dask is not installed.",
+                remedy="Install Calliper with its extra: pip install 'calliper[dask]'.",
+            ) from None
+        with ExitStack() as stack:
+            address: Any = self.scheduler
+            if address is None:
+                address = stack.enter_context(
+                    LocalCluster(
+                        n_workers=self.workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        dashboard_address=None,
+                        worker_dashboard_address=None,
+                        silence_logs=50,
+                    )
+                )
+            try:
+                self._client = stack.enter_context(
+                    Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, name="calliper")
+                )
+            except (OSError, ValueError) as error:
+                raise UsageError(
+                    f"No Dask scheduler answers at {self.scheduler}.",
+                    remedy="Start one (dask scheduler), and give its address, as tcp://HOST:8786.",
+                ) from error
+            if self.scheduler is not None:
+                self.workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+                if not self.workers:
+                    raise UsageError(
+                        f"The Dask scheduler at {self.scheduler} has no workers.",
+                        remedy="Start some (dask worker ADDRESS --nthreads 1), and run again.",
+                    )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stack.close()
+
+    def software(self, probe: Task) -> dict[str, str]:
+        return next(self.answers(iter([probe]))).software
+
+    def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
+        from distributed import as_completed
+
+        futures = as_completed()
+        given: dict[str, Task] = {}
+
+        def give(task: Task) -> None:
+            future = self._client.submit(do_on_cluster, self.source, task, *self._sent(task), pure=False)
+            given[future.key] = task
+            futures.add(future)
+
+        def give_more() -> None:
+            while len(given) < IN_FLIGHT * self.workers and (task := next(tasks, None)) is not None:
+                give(task)
+
+        try:
+            give_more()
+            while given:
+                future = next(futures)
+                task = given.pop(future.key)
+                again, answer = self._result(future, task)
+                for part in again:
+                    give(part)
+                if answer is not None:
+                    yield answer
+                give_more()
+        finally:
+            for future in list(futures.futures):
+                future.cancel()
+
+    def _result(self, future: Any, task: Task) -> tuple[list[Task], Answer | None]:
+        """The answer to a task, or what to give out again for it."""
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            answer = future.result()
+        except KilledWorker:  # the scheduler has tried it several times already
+            if not task.scans:
+                raise ModelError(
+                    "The workers end while they load the checkpoints.", remedy="Look at the workers' own logs."
+                ) from None
+            return after_death(task, TIMES_TRIED)
+        except CancelledError:
+            raise StorageError(
+                "The Dask scheduler has gone.", remedy="Start it again; the next calliper run goes on where this ended."
+            ) from None
+        except MemoryError:
+            return after_death(task)
+        if answer.elsewhere:
+            self._ship = True
+            return [task], None
+        return [], answer
+
+    def _sent(self, task: Task) -> list[Any]:
+        """The files that go with a task, if they must: as data of the cluster, for a task itself must be small."""
+        if not self._ship:
+            return []
+        if self._checkpoints is None:
+            files = {kind: _beside(Path(path)) for kind, path in self.source.files}
+            self._checkpoints = self._client.scatter({"files": files}, broadcast=True)["files"]
+        store = PhotoStore(Path(task.store))
+        stored: dict[StoredPhoto, bytes] = {}
+        for file in {file for scan in task.scans for file in scan.files()}:
+            try:
+                stored[file] = read_stored(store, file)
+            except NotThere:  # the worker says so of the scan
+                continue
+        return [self._client.scatter([stored], hash=False)[0], self._checkpoints]
+
+
+def _beside(path: Path) -> dict[str, bytes]:
+    """A checkpoint and its card: the files of one stem."""
+    return {part.name: part.read_bytes() for part in path.parent.glob(f"{path.stem}.*") if part.is_file()}
