@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from calliper.commands import agree, analysis, audit, demo, ingest, mapping, plan, study
+from calliper.commands import agree, analysis, audit, checkpoint, demo, ingest, mapping, plan, study
 
 app = typer.Typer(
     name="calliper",
@@ -44,6 +44,7 @@ def root(
 app.command("demo")(demo.demo)
 app.add_typer(study.app, name="study")
 app.command("ingest")(ingest.ingest)
+app.add_typer(checkpoint.app, name="checkpoint")
 app.command("analyze")(analysis.analyze)
 app.command("report")(analysis.report)
 app.command("agree")(agree.agree)

@@ -299,11 +299,11 @@ def set_alias(registry: Registry, reference: str, alias: str, *, reason: str | N
         )
     record = registered(registry, resolve(registry, reference))
     with registry.writing() as connection:
-        records = _registered(registry, connection)
-        if any(other.card.name == alias for other in records):
+        if any(other.card.name == alias for other in _all(registry, connection)):
             raise UsageError(f"'{alias}' is the name of a checkpoint.", remedy="Choose another alias.")
         kind = record.card.kind
         mine = (CheckpointAlias.kind == kind, CheckpointAlias.alias == alias)
+        records = _registered(registry, connection)
         before = next((r.reference for r in records if r.card.kind == kind and alias in r.aliases), None)
         change = AliasChange(alias, kind, record.reference, before)
         if change.changed:

@@ -55,7 +55,7 @@ def leaked_subjects(registry: Registry, study: str, card: Card, *, datasets: Seq
         return _leaked(connection, find_study(connection, study), card, datasets)[0]
 
 
-def leaks(registry: Registry, study: str, cards: Collection[Card], *, datasets: Sequence[str] = ()) -> list[Leak]:
+def leaks_of(registry: Registry, study: str, cards: Collection[Card], *, datasets: Sequence[str] = ()) -> list[Leak]:
     """Which of these checkpoints were trained on subjects of a study. Raises UsageError for an unknown study."""
     with registry.reading() as connection:
         record = find_study(connection, study)
