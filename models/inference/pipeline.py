@@ -18,7 +18,7 @@ import torch
 
 from models.body import open_body
 from models.checkpoints import Loaded, read_checkpoint
-from models.errors import ModelFileError
+from models.errors import BodyRequestError, ModelFileError
 from models.inference import quality
 from models.inference.images import (
     Bytes,
@@ -172,7 +172,11 @@ class Pipeline:
             betas = seen.betas[0].double().numpy()
             pose = self.body.scan_pose + seen.pose[0].double().numpy()
         with work.stage("tape"):
-            measured = measure(self.body.shaped(betas[None]), self.body)
+            try:
+                measured = measure(self.body.shaped(betas[None]), self.body)
+            except BodyRequestError as error:
+                work.findings.append(Finding("no body", detail=error.what))
+                return None, None
             for name, values in measured.items():
                 if name in MEASUREMENTS and np.isfinite(values[0]):
                     predictions[name] = Predicted(float(values[0]), MEASUREMENTS[name].unit)

@@ -18,6 +18,7 @@ REASONS = {
     "wrong view": "the photo shows another view",
     "pose": "the pose is not the one asked for",
     "blurred": "the photo is blurred",
+    "no body": "no plausible body fits the silhouettes",
     "no stature": "the stature is not known, so that no measurement can be taken in centimetres",
 }
 SMALLEST_SHARE = 0.02  # of the picture; a standing person who fills half its height has about 5 %

@@ -1,0 +1,187 @@
+"""The road of a scan through the networks. Their weights are random: what is tested is the road, not the estimates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from models.body import open_body
+from models.checkpoints import (
+    Architecture,
+    Description,
+    Input,
+    Loaded,
+    Quantity,
+    Training,
+    read_checkpoint,
+    write_checkpoint,
+)
+from models.errors import ModelFileError
+from models.inference import Pipeline, ScanInput
+from models.measure import measure
+from models.networks import build
+
+SMALL = {"widths": [8, 12, 16], "readout": 4, "features": 16}
+PROFILE = {"stature_cm": 172.0, "weight_kg": 70.0, "age": 40.0, "sex": "F"}
+
+
+def checkpoint(folder: Path, kind: str, architecture: str, hyperparameters: dict) -> Path:
+    network = build(architecture, hyperparameters)
+    if kind == "segmenter":  # a segmenter of sorts: what is bright is a person
+        bright = network.mask
+        with torch.no_grad():
+            bright.weight.zero_()
+            bright.bias.fill_(9.0)
+    description = Description(
+        kind=kind, name=f"untrained-{kind}", version=1, licence="Apache-2.0", created=datetime(2026, 1, 1, tzinfo=UTC),
+        architecture=Architecture(name=architecture, hyperparameters=hyperparameters),
+        inputs=[Input(name="pictures", meaning="pictures")], outputs=[Quantity(name="numbers", meaning="numbers")],
+        training=Training(data="None: the weights are random.", rendered=True, subjects=0),
+        limitations=["Of no use but in tests."],
+    )  # fmt: skip
+    return write_checkpoint(folder, description, network)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    torch.manual_seed(3)
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return {
+        "segmenter": checkpoint(folder, "segmenter", "unet-1", {"widths": [4, 8, 8, 8, 8]}),
+        "avatar": checkpoint(folder, "avatar", "silhouette-avatar-1", {"n_betas": open_body().n_betas, **SMALL}),
+        "estimator": checkpoint(folder, "estimator", "body-fat-1", {**SMALL, "hidden": 8}),
+    }
+
+
+class Threshold(torch.nn.Module):
+    """Stands in for a trained segmenter: a bright pixel is a person; it has no opinion of its own."""
+
+    def forward(self, photos: torch.Tensor):
+        from models.networks.segmenter import Segmentation
+
+        n = len(photos)
+        people = torch.tensor([[-9.0, 9.0, -9.0]]).expand(n, 3)
+        return Segmentation((photos.mean(1) - 127.5) / 4, torch.zeros(n, 4), people, torch.full((n, 3), -9.0))
+
+
+@pytest.fixture(scope="module")
+def pipeline(files: dict[str, Path]) -> Pipeline:
+    loaded = {kind: read_checkpoint(path) for kind, path in files.items()}
+    segmenter = Loaded(loaded["segmenter"].card, Threshold())
+    return Pipeline(segmenter, loaded["avatar"], loaded["estimator"])
+
+
+def photo(shift: int = 0, height: int = 360) -> bytes:
+    picture = np.full((512, 384, 3), 30, np.uint8)
+    cv2.ellipse(picture, (192 + shift, 256), (height // 5, height // 2), 0, 0, 360, (230, 220, 210), -1)
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
+
+
+def scan(key: str = "a", **changes) -> ScanInput:
+    photos = {"front": photo(), "back": photo(6), "left": photo(0, 340), "right": photo(-9)}
+    return ScanInput(key, **{"photos": photos, **PROFILE, **changes})
+
+
+def test_a_scan_gives_measurements_a_body_and_body_fat(pipeline: Pipeline) -> None:
+    (outcome,) = pipeline.process([scan()])
+    assert outcome.indeterminate is None
+    assert outcome.quality == ()
+    fat = outcome.predictions["body_fat_percent"]
+    assert fat.low < fat.value < fat.high
+    assert len(outcome.betas) == open_body().n_betas
+    taped = measure(open_body().shaped(np.array([outcome.betas])), open_body())
+    assert outcome.predictions["waist_cm"].value == pytest.approx(float(taped["waist_cm"][0]))
+    assert np.array(outcome.pose["left"]).shape == (24, 3)
+    assert set(outcome.silhouettes) == {"front", "back", "left", "right"}
+    assert {"decode", "segment", "avatar", "tape", "body fat"} <= set(outcome.timings)
+
+
+def numbers(outcome) -> tuple:
+    return outcome.predictions, outcome.betas, outcome.pose
+
+
+def test_the_company_of_a_scan_does_not_matter(pipeline: Pipeline) -> None:
+    others = [scan("b", stature_cm=160.0), scan("c", photos={"front": photo(20)})]
+    (alone,) = pipeline.process([scan()])
+    together = pipeline.process([*others, scan()])
+    assert [outcome.key for outcome in together] == ["b", "c", "a"]
+    assert numbers(together[2]) == numbers(alone)
+
+
+def test_kept_silhouettes_give_the_same_numbers_as_the_photos(pipeline: Pipeline) -> None:
+    (first,) = pipeline.process([scan()])
+    (again,) = pipeline.process([scan(photos={}, silhouettes=first.silhouettes)])
+    assert numbers(again) == numbers(first)
+    assert again.silhouettes == first.silhouettes
+
+
+def test_views_may_be_missing_and_matter_when_they_are_there(pipeline: Pipeline) -> None:
+    (one,) = pipeline.process([scan(photos={"front": photo()})])
+    (all_views,) = pipeline.process([scan()])
+    assert one.indeterminate is None
+    assert set(one.pose) == {"front"}
+    assert one.predictions["body_fat_percent"] != all_views.predictions["body_fat_percent"]
+
+
+def test_a_bad_photo_spoils_its_view_alone(pipeline: Pipeline) -> None:
+    good = scan(photos={"front": photo(), "left": photo(0, 340)})
+    (without,) = pipeline.process([good])
+    (spoilt,) = pipeline.process([scan(photos={**good.photos, "back": b"no picture", "right": photo(height=640)})])
+    assert [(f.view, f.reason) for f in spoilt.quality] == [("back", "unreadable"), ("right", "cut off")]
+    assert numbers(spoilt) == numbers(without)
+
+
+@pytest.mark.parametrize(
+    ("photos", "told"),
+    [
+        ({}, "no photo is left"),
+        ({"front": b""}, "no photo is left"),
+        ({"front": b"\x00" * 100}, "front: the photo cannot be decoded"),
+        ({"front": photo(height=40)}, "front: no person is seen"),
+    ],
+)
+def test_a_scan_without_a_usable_view_is_indeterminate(pipeline: Pipeline, photos: dict, told: str) -> None:
+    outcomes = pipeline.process([scan("bad", photos=photos), scan("good")])
+    assert told in outcomes[0].indeterminate
+    assert outcomes[0].predictions == {}
+    assert outcomes[1].indeterminate is None
+
+
+def test_without_the_stature_there_is_body_fat_but_no_tape(pipeline: Pipeline) -> None:
+    (outcome,) = pipeline.process([scan(stature_cm=None)])
+    assert set(outcome.predictions) == {"body_fat_percent"}
+    assert [finding.reason for finding in outcome.quality] == ["no stature"]
+
+
+def test_an_avatar_outside_the_span_is_told_and_not_measured(files: dict[str, Path], pipeline: Pipeline) -> None:
+    avatar = read_checkpoint(files["avatar"])
+    avatar.module.betas_mean += 500.0
+    (outcome,) = Pipeline(pipeline.segmenter, avatar, pipeline.estimator).process([scan()])
+    assert [finding.reason for finding in outcome.quality] == ["no body"]
+    assert (outcome.betas, set(outcome.predictions)) == (None, {"body_fat_percent"})
+
+
+def test_an_estimator_needs_nothing_but_one_photo(pipeline: Pipeline) -> None:
+    (outcome,) = pipeline.process([ScanInput("x", {"back": photo()})])
+    assert np.isfinite(outcome.predictions["body_fat_percent"].value)
+
+
+def test_a_real_segmenter_runs_from_its_file(files: dict[str, Path]) -> None:
+    """Random weights see the person everywhere, so every view is cut off."""
+    (outcome,) = Pipeline.load(files).process([scan()])
+    assert "cut off" in outcome.indeterminate
+
+
+def test_checkpoints_of_another_kind_or_body_are_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="kind 'avatar', not 'estimator'"):
+        Pipeline.load({**files, "estimator": files["avatar"]})
+    with pytest.raises(ModelFileError, match="No segmenter"):
+        Pipeline.load({"avatar": files["avatar"]})
+    other = checkpoint(tmp_path, "avatar", "silhouette-avatar-1", {"n_betas": 3, **SMALL})
+    with pytest.raises(ModelFileError, match="body with 3 betas"):
+        Pipeline.load({**files, "avatar": other})
