@@ -268,8 +268,11 @@ def measures_of(
     mape = interval_of(drawn["mape"], interval, level=level, scale="log")
     if mape.estimate is None:
         mape = Estimate.missing("a reference value is zero", level=level, method=mape.method)
-    see = interval_of(drawn["see"], interval, level=level, scale="log")
-    if see.estimate is None:
+    if "see" in drawn:
+        see = interval_of(drawn["see"], interval, level=level, scale="log")
+    else:
+        see = Estimate.missing("not asked for", level=level)
+    if "see" in drawn and see.estimate is None:
         reason = "the test is constant" if same(table.test) else "a line needs at least 3 pairs"
         see = Estimate.missing(reason, level=level, method=see.method)
     largest = float(np.abs(table.errors).max())

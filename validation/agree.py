@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from validation.accuracy import ErrorTable, bootstrap_tables, key, measures_of
+from validation.accuracy import SCALE, ErrorTable, bootstrap_tables, key, measures_of
 from validation.agreement import INTERVALS, REPEATED, SCALES, bland_altman, empty_agreement
 from validation.comparison import METRICS, Comparison, compare_tables
 from validation.concordance import ccc, pearson
@@ -31,7 +31,8 @@ from validation.page import page
 from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option
 from validation.regression import Line, deming
 from validation.reliability import FORMS, icc
-from validation.resampling import Distribution, bca
+from validation.resampling import INTERVALS as RESAMPLED
+from validation.resampling import Distribution, interval_of
 from validation.results import Estimate, attempt, rows
 from validation.robust import passing_bablok
 from validation.subgroups import WORSE, bias_gap, crossed, gap, group_labels, group_order, sort_key, subject_moments
@@ -39,6 +40,8 @@ from validation.suppression import suppressed
 
 # Metrics whose gaps between groups are reported.
 GAPS = ("mae", "rmse")
+# Below this many subjects BCa intervals hold the truth clearly less often than they should.
+SHORT = 50
 # Metrics that are pooled over groups, and of which a margin may be set.
 POOLED = ("bias", "mae")
 
@@ -60,6 +63,7 @@ class Settings:
     covariates: tuple[str, ...] = ()
     margins: tuple[tuple[str, float], ...] = ()
     secondary: bool = True
+    intervals: str = "bca"
 
     def verdict(self, metric: str, interval: Estimate) -> str:
         """ "meets", "fails" or "not enough data to say", for a metric that has a margin."""
@@ -141,6 +145,7 @@ def agree(
     covariates: Sequence[str] = (),
     margins: Mapping[str, float] | None = None,
     secondary: bool = True,
+    intervals: str = "bca",
 ) -> AgreementReport:
     """Compare the columns `tests` of a table with its column `reference`, overall and in the groups of `by`.
 
@@ -168,6 +173,8 @@ def agree(
         margins: {"bias": largest |bias|, "mae": largest MAE} that is still good enough, for verdicts overall and, with
             `fairness`, for each group. Of bias and limits in the unit of `scale`; a bias on the log scale is a ratio,
             whose margin m stands for 1/m to m.
+        intervals: of MAE, RMSE, MAPE, of comparisons and of gaps: "bca", the bootstrap, or "jackknife", t intervals
+            that hold their level better where there are fewer than about 100 subjects.
 
     Missing values: each test uses the rows that it shares with the reference; a comparison of two tests uses the rows
     that both share with it. The order of the rows does not matter. What cannot be computed in a small or constant
@@ -190,6 +197,7 @@ def agree(
         tuple(covariates),
         tuple(checked(margins or {}, scale).items()),
         bool(secondary),
+        option(intervals, RESAMPLED, "intervals"),
     )
     check_names(table, reference, tests, by, subject, covariates)
     numbers = {name: numeric(table[name], name) for name in [reference, *tests]}
@@ -268,9 +276,12 @@ def estimate_in(method: Mapping[str, Any], metric: str) -> Estimate:
 def advice_on(table: ErrorTable, settings: Settings) -> list[str]:
     clusters = None if table.independent else table.clusters
     try:
-        return diagnose(table.test, table.reference, scale=settings.scale, subject=clusters).advice
+        out = diagnose(table.test, table.reference, scale=settings.scale, subject=clusters).advice
     except ValidationError as error:
-        return [f"The differences could not be examined: {error}."]
+        out = [f"The differences could not be examined: {error}."]
+    if settings.intervals == "bca" and table.subjects < SHORT:
+        out = [*out, f"With {table.subjects} subjects BCa intervals of errors are short: consider jackknife intervals."]
+    return out
 
 
 def check_names(
@@ -338,9 +349,26 @@ class Block:
                 for name in names
             }
             place = (*self.place, *(f"{name}:{'own' if name in names else 'out'}" for name in self.tests))
-            drawn = bootstrap_tables(tables, resamples=self.settings.resamples, seed=self.settings.seed, place=place)
+            drawn = bootstrap_tables(
+                tables,
+                resamples=self.settings.resamples,
+                seed=self.settings.seed,
+                place=place,
+                measures=self.wanted(independent=int(clusters.max()) + 1 == len(clusters)),
+            )
             found = self._shared[mask.tobytes()] = tables, drawn
         return found
+
+    def wanted(self, *, independent: bool) -> list[str]:
+        """The measures that are resampled: what formulas do not give."""
+        found = [*GAPS, "mape", "median_ae"]
+        if not independent:
+            found += ["pearson", "ccc", *(f"within_{key(k)}" for k in self.settings.within)]
+        if self.settings.fairness:
+            found += POOLED
+        if len(self.tests) > 1 and (self.settings.fairness or not self.place):
+            found += METRICS
+        return list(dict.fromkeys(found))
 
     def describe(self) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[ErrorTable, dict[str, Distribution]]]]:
         """Every test's summary, and the table and distributions from which gaps between groups are made."""
@@ -376,6 +404,7 @@ class Block:
                 tables,
                 drawn,
                 group,
+                interval=settings.intervals,
                 level=settings.level,
                 resamples=settings.resamples,
                 seed=settings.seed,
@@ -406,7 +435,7 @@ def summarise(table: ErrorTable | None, drawn: Mapping[str, Distribution], setti
             "within": {key(k): nothing for k in settings.within},
             "pearson": nothing,
             "ccc": nothing,
-            **structure(None, None, level),
+            **structure(None, None, settings),
         }
     clusters = None if table.independent else table.clusters
     try:
@@ -415,16 +444,16 @@ def summarise(table: ErrorTable | None, drawn: Mapping[str, Distribution], setti
         out = empty_agreement(len(table.test), str(error), level=level, interval=settings.limits)
     if clusters is not None:
         out["subjects"] = table.subjects
-    errors = measures_of(table, drawn, level=level)
+    errors = measures_of(table, drawn, level=level, interval=settings.intervals)
     for name in ("mae", "rmse", "median_ae", "mape"):
         out[name] = getattr(errors, name).to_dict()
     out["within"] = {name: item.to_dict() for name, item in errors.within.items()}
     for name, function in (("pearson", pearson), ("ccc", ccc)):
         item = attempt(lambda function=function: function(table.test, table.reference, level=level), level=level)
         if clusters is not None and item.estimate is not None:
-            item = bca(drawn[name], level=level)
+            item = interval_of(drawn[name], "jackknife", level=level, scale="z")
         out[name] = item.to_dict()
-    return out | structure(table, clusters, level)
+    return out | structure(table, clusters, settings)
 
 
 def agreement(table: ErrorTable, clusters: NDArray[np.intp] | None, settings: Settings) -> dict[str, Any]:
@@ -465,8 +494,9 @@ Kept = tuple[ErrorTable, dict[str, Distribution]]
 LINES = {"deming": ("slope", "intercept"), "passing_bablok": ("slope", "intercept")}
 
 
-def structure(table: ErrorTable | None, clusters: NDArray[np.intp] | None, level: float) -> dict[str, Any]:
+def structure(table: ErrorTable | None, clusters: NDArray[np.intp] | None, settings: Settings) -> dict[str, Any]:
     """Intraclass correlations, Deming's line (jackknife) and Passing and Bablok's (analytic) of one test."""
+    level = settings.level
 
     def tried(parts: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
@@ -482,17 +512,13 @@ def structure(table: ErrorTable | None, clusters: NDArray[np.intp] | None, level
         nothing = Estimate.missing(reason, level=level).to_dict()
         return {"icc": dict.fromkeys(FORMS, nothing)} | {n: dict.fromkeys(p, nothing) for n, p in LINES.items()}
     x, y = table.test, table.reference
-    out = {
-        "icc": tried(FORMS, lambda: icc(np.column_stack([x, y]), level=level).to_dict()),
+    return {
+        "icc": tried(FORMS, lambda: icc(np.column_stack([x, y]), subject=clusters, level=level).to_dict()),
         "deming": tried(LINES["deming"], lambda: line(deming(x, y, subject=clusters, level=level))),
-        "passing_bablok": tried(LINES["passing_bablok"], lambda: line(passing_bablok(x, y, level=level))),
+        "passing_bablok": tried(
+            LINES["passing_bablok"], lambda: line(passing_bablok(x, y, subject=clusters, level=level))
+        ),
     }
-    if clusters is not None:
-        for name in ("icc", "passing_bablok"):
-            for item in out[name].values():
-                if item["low"] is not None:
-                    item.update(low=None, high=None, reason="its interval needs one pair a subject")
-    return out
 
 
 def subgroups(
@@ -550,9 +576,10 @@ def subgroups(
     for name, groups in kept.items():
         drawn = {metric: {group: item[1][metric] for group, item in groups.items()} for metric in GAPS}
         moments = {group: subject_moments(item[0]) for group, item in groups.items()}
-        difference[name] = {metric: gap(drawn[metric], level=level).to_dict() for metric in GAPS}
+        how = settings.intervals
+        difference[name] = {metric: gap(drawn[metric], level=level, interval=how).to_dict() for metric in GAPS}
         difference[name]["bias"] = bias_gap(moments, level=level).to_dict()
-        ratio[name] = {metric: gap(drawn[metric], kind="ratio", level=level).to_dict() for metric in GAPS}
+        ratio[name] = {metric: gap(drawn[metric], kind="ratio", level=level, interval=how).to_dict() for metric in GAPS}
     out = {
         "label": title,
         "unlabelled": int(sum(name is None for name in labels)),
@@ -597,7 +624,11 @@ def fairness_of(
         )
         made = {kind: replace(item, attribute=part["label"]) for kind, item in made.items()}
         found = {
-            metric: {group: bca(item[1][metric], level=level) for group, item in groups.items()} for metric in POOLED
+            metric: {
+                group: interval_of(item[1][metric], settings.intervals, level=level, scale=SCALE.get(metric, "raw"))
+                for group, item in groups.items()
+            }
+            for metric in POOLED
         }
         pooled = {}
         for metric, estimates in found.items():

@@ -18,7 +18,7 @@ from validation.accuracy import ErrorTable, bootstrap_tables, key, within_share
 from validation.comparison import ratio_of
 from validation.errors import NotEnoughData, ShapeMismatch, UnknownOption
 from validation.pairs import Floats, codes, confidence, pair
-from validation.resampling import Distribution, bca, generator
+from validation.resampling import Distribution, bca, generator, interval_of
 from validation.results import Estimate, Result
 from validation.suppression import suppressed
 
@@ -115,12 +115,14 @@ class Gap(Result):
         return f"{self.high} against {self.low}: {self.estimate}"
 
 
-def gap(groups: Mapping[str, Distribution], *, kind: str = "difference", level: float = 0.95) -> Gap:
+def gap(
+    groups: Mapping[str, Distribution], *, kind: str = "difference", level: float = 0.95, interval: str = "bca"
+) -> Gap:
     """The largest value less (or over) the smallest among independent groups, with a simultaneous interval.
 
     The pair is chosen by looking at the data, so its interval has confidence 1 - (1 - level) / pairs (Bonferroni over
     all pairs of groups); with two groups nothing is adjusted. Difference: BCa bootstrap over both groups' subjects.
-    Ratio: the same on the log scale.
+    Ratio: the same on the log scale. `interval` "jackknife" makes t intervals of both.
     """
     usable = {name: item for name, item in groups.items() if math.isfinite(item.estimate)}
     if len(usable) < 2:
@@ -134,10 +136,10 @@ def gap(groups: Mapping[str, Distribution], *, kind: str = "difference", level: 
     simultaneous = 1 - (1 - level) / pairs
     a, b = usable[high], usable[low]
     if kind == "difference":
-        interval = bca(a.minus_independent(b), level=simultaneous)
+        found = interval_of(a.minus_independent(b), interval, level=simultaneous)
     else:
-        interval = ratio_of(a.log().minus_independent(b.log()), level=simultaneous)
-    return Gap(_at(interval, level), high, low, pairs)
+        found = ratio_of(a.log().minus_independent(b.log()), level=simultaneous, interval=interval)
+    return Gap(_at(found, level), high, low, pairs)
 
 
 def bias_gap(groups: Mapping[str, tuple[float, float, int]], *, level: float = 0.95) -> Gap:

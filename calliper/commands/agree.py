@@ -30,6 +30,9 @@ def agree(
     adjust: Annotated[
         str, typer.Option(metavar="HOW", help="Of p-values for several comparisons: holm or bh.")
     ] = "holm",
+    intervals: Annotated[
+        str, typer.Option(metavar="HOW", help="Of errors, comparisons and gaps: bca, or jackknife for few subjects.")
+    ] = "bca",
     level: Annotated[float | None, typer.Option(help="Confidence level [0.95].")] = None,
     resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples [10000].")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the resampling [1].")] = None,
@@ -105,6 +108,7 @@ def agree(
             fairness=fairness,
             covariates=covariate or [],
             margins=margins,
+            intervals=intervals,
             **settings,
         )
     print(report)
