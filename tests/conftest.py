@@ -9,7 +9,9 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,60 @@ def registry(database_engine: str, tmp_path: Path):
 
     with open_registry(tmp_path / "workspace", create=True) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint() -> Callable[..., Path]:
+    """Writes a valid checkpoint of a very small, untrained network: `tiny_checkpoint(folder, seed=0, **card_keys)`.
+
+    `subjects` = (data set, ids) is whom it claims to have been trained on. Returns the path of the weights.
+    """
+    import torch
+
+    from models.checkpoints import (
+        Architecture,
+        Description,
+        Input,
+        Quantity,
+        Training,
+        subject_hashes,
+        write_checkpoint,
+    )
+    from models.networks import build
+
+    small = {
+        "segmenter": Architecture(name="unet-1", hyperparameters={"widths": [4]}),
+        "avatar": Architecture(
+            name="silhouette-avatar-1",
+            hyperparameters={"n_betas": 2, "widths": [4], "patch": 16, "readout": 1, "features": 8},
+        ),
+        "estimator": Architecture(
+            name="body-fat-1",
+            hyperparameters={"widths": [4], "patch": 16, "readout": 1, "features": 8, "hidden": 4},
+        ),
+    }
+
+    def write(folder: Path, *, seed: int = 0, subjects: tuple[str, list[str]] = ("", []), **keys: Any) -> Path:
+        kind = keys.get("kind", "segmenter")
+        hashes = subject_hashes(*subjects)
+        said = {
+            "kind": kind, "name": "tiny", "version": 1, "architecture": small[kind],
+            "inputs": [Input(name="photo", meaning="an RGB photo of a person")],
+            "outputs": [Quantity(name="something", meaning="nothing of use: the network is not trained")],
+            "training": Training(
+                data="None: weights drawn at random, for tests.", rendered=True, subjects=len(hashes),
+                subject_hashes=hashes, datasets=[subjects[0]] if hashes else [],
+            ),
+            "limitations": ["It is of no use."], "licence": "CC0-1.0",
+            "created": datetime(2026, 3, 1, tzinfo=UTC),
+        }  # fmt: skip
+        description = Description(**(said | keys))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = build(description.architecture.name, description.architecture.hyperparameters)
+        return write_checkpoint(folder, description, module)
+
+    return write
 
 
 @pytest.fixture

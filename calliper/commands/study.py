@@ -64,10 +64,14 @@ def show(name: StudyName, as_json: AsJson = False, workspace: Workspace = DEFAUL
     """One study: what it holds, its ingests and the versions of its plan."""
     from calliper.console import print_json, print_table
     from studies.registry.catalogue import describe_study
+    from studies.registry.leakage import leaks_of_study
     from studies.registry.workspace import open_registry
 
-    with open_registry(workspace) as registry, registry.reading() as connection:
-        found = describe_study(connection, name)
+    with open_registry(workspace) as registry:
+        with registry.reading() as connection:
+            found = describe_study(connection, name)
+        leaks = leaks_of_study(registry, name)
+    found["trained_on"] = [leak.as_dict() for leak in leaks]
     if as_json:
         print_json(found)
         return
@@ -77,6 +81,8 @@ def show(name: StudyName, as_json: AsJson = False, workspace: Workspace = DEFAUL
     print_table(found["ingests"])
     print("\nVersions of the plan")
     print_table(found["plans"])
+    for leak in leaks:
+        print(f"\nWarning: {leak}")
 
 
 @app.command()

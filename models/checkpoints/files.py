@@ -86,13 +86,14 @@ def _read(path: Path, most: int, *, whole: bool = True) -> bytes:
         # Not to wait for a writer, should it be a pipe.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
-            content = file.read(most) if stat.S_ISREG(status.st_mode) else None
+            regular, large = stat.S_ISREG(status.st_mode), whole and status.st_size > most
+            content = file.read(most) if regular and not large else b""
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         reason = getattr(error, "strerror", None) or error
         raise ModelFileError(f"{path} cannot be read: {reason}.", remedy="Check the path and your rights.") from error
-    if content is None:
+    if not regular:
         raise ModelFileError(f"{path} is not a file.", remedy="Name a .safetensors file.")
-    if whole and status.st_size > most:
+    if large:
         raise ModelFileError(
             f"{path} has {status.st_size / 2**20:,.0f} MB; at most {most // 2**20:,} are read.", remedy=AGAIN
         )

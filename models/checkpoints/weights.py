@@ -89,8 +89,13 @@ def network_of(card: Card, raw: bytes, path: Path) -> nn.Module:
     tensors = _tensors(raw, path)
     choice = card.architecture
     # First without any memory, as a card can ask for a network of any size; then for real, as large as the file.
-    with torch.device("meta"):
-        expected = dict(build(choice.name, choice.hyperparameters).state_dict())
+    try:
+        with torch.device("meta"):
+            expected = dict(build(choice.name, choice.hyperparameters).state_dict())
+    except ModelFileError as error:
+        raise ModelFileError(
+            f"The card of {path} cannot be followed: {error.what}", remedy=error.remedy or AGAIN
+        ) from error
     _check_fit(tensors, expected, choice.name, path)
     state = {name: _tensor(tensors[name], expected[name]) for name in expected}
     bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]

@@ -64,7 +64,7 @@ def leaks_of(registry: Registry, study: str, cards: Collection[Card], *, dataset
 
 def leaks_of_study(registry: Registry, study: str) -> list[Leak]:
     """Which of the checkpoints that a workspace offers were trained on subjects of a study."""
-    return leaks(registry, study, [record.card for record in all_checkpoints(registry)])
+    return leaks_of(registry, study, [record.card for record in all_checkpoints(registry)])
 
 
 def run_leak_notes(
