@@ -1,4 +1,4 @@
-"""Passing–Bablok regression: the median of all pairwise slopes, robust against outliers and free of a distribution.
+"""Passing–Bablok and Theil–Sen regression: the median of all pairwise slopes, robust and free of a distribution.
 
 Sources: Passing H, Bablok W. J Clin Chem Clin Biochem 1983;21:709-720 (method, intervals, linearity test);
 Bablok W, Passing H, et al. 1988;26:783-790 (equivariant form); Dufey F. Int J Biostat 2020;16 (its interval).
@@ -56,7 +56,7 @@ def passing_bablok(
         subjects' to the points' sums of squared scores (`design_effect`), and z becomes t with a degree of freedom
         less than subjects; jackknife and bootstrap leave out and draw subjects whole.
     interval: "analytic" from the ranks of slopes, z sqrt(n (n - 1)(2n + 5) / 18) to each side (classic), or from the
-        variance of Kendall's tau (equivariant: slope only); "bootstrap" BCa, which takes n² steps a resample.
+        variance of Kendall's tau (equivariant); "bootstrap" BCa, which takes n² steps a resample.
 
     Time O(n log n) and memory O(n) above 1,000 points. Raises Degenerate when a column is constant, NotEnoughData
     below 3 points or subjects.
@@ -89,7 +89,7 @@ def passing_bablok(
     if kind == "classic":
         slope, intercept = _classic(x, y, hair, clusters, level)
     else:
-        slope, intercept = _equivariant(x, y, clusters, level)
+        slope, intercept = _median_slope(x, y, clusters, level, steepness=True)
     if sign < 0:
         slope, intercept = slope.map(lambda v: -v), intercept.map(lambda v: -v)
     return Line(slope, intercept, len(x), name, interval)
@@ -164,43 +164,96 @@ def _classic(
     )
 
 
-def _equivariant(x: Floats, y: Floats, clusters: NDArray[np.intp] | None, level: float) -> tuple[Estimate, Estimate]:
-    """Median of |slope|, its interval from the variance of Kendall's tau between y - slope x and y + slope x.
+# Width, in standard errors, of the interval from which McKean and Schrader's standard error of a median is taken.
+MCKEAN_SCHRADER = 1.4
 
-    A pair is steeper than the line when it is concordant in these two, and less steep when it is discordant.
+
+def _median_slope(
+    x: Floats, y: Floats, clusters: NDArray[np.intp] | None, level: float, *, steepness: bool
+) -> tuple[Estimate, Estimate]:
+    """Median of the slopes or, with `steepness`, of their absolute values, and its line's intervals (Dufey 2020).
+
+    A pair is steeper than the line when it is concordant in residual y - slope x and y + slope x (or x), and less
+    steep when it is discordant: so the slope's interval comes from the variance of Kendall's tau between these two. The
+    intercept's combines the slope's standard error with that of the median residual (McKean and Schrader's) and the
+    covariance of the two.
     """
     n = len(x)
-    steepness = Steepness(x, y)
-    slope = _tangent(_quantile_of(steepness, 0.5))
+    angles: Ranked = Steepness(x, y) if steepness else Slopes(x, y)
+    total = angles.total if steepness else angles.total - angles.vertical
+    if total < 1:
+        raise Degenerate("no two points have a slope")
+    slope = _tangent(_quantile_of(angles, total, 0.5))
     if not math.isfinite(slope):
         raise Degenerate("the middle slope is vertical")
-    intercept = float(np.median(y - slope * x))
+    u, v = y - slope * x, y + slope * x if steepness else x
+    intercept = float(np.median(u))
+
+    def without(reason: str) -> tuple[Estimate, Estimate]:
+        return tuple(Estimate(value, None, None, level, "analytic", reason) for value in (slope, intercept))  # type: ignore[return-value]
+
     if n < 4:
-        reason = "the interval needs at least 4 pairs"
-        empty = Estimate(slope, None, None, level, "analytic", reason)
-        return empty, Estimate(intercept, None, None, level, "analytic", reason)
-    u, v = y - slope * x, y + slope * x
+        return without("the interval needs at least 4 pairs")
     tau = concordance_scores(u, v).astype(float)
     # The floor is for what is zero but for rounding, and must not be felt where many points make the variance small.
     floor = min(1e-5, 1 / n**2)
     variance = max(floor, (4 * float(tau @ tau) - 2 * n * (n - 1)) / (n * (n - 1) * (n - 2) * (n - 3)))
     variance *= design_effect(u, v, clusters)
-    df = n - 2 if clusters is None else int(clusters.max())
-    part = min(math.sqrt(variance) * float(special.stdtrit(df, (1 + level) / 2)), 1 - 1e-8)
-    low, high = (_tangent(_quantile_of(steepness, share)) for share in ((1 - part) / 2, (1 + part) / 2))
+    t = float(special.stdtrit(n - 2 if clusters is None else int(clusters.max()), (1 + level) / 2))
+    part = min(math.sqrt(variance) * t, 1 - 1e-8)
+    low, high = (_tangent(_quantile_of(angles, total, share)) for share in ((1 - part) / 2, (1 + part) / 2))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return without("the interval of the slope is not bounded")
     half = (high - low) / 2
-    reason = "the analytic form gives an interval for the slope alone: ask for the bootstrap"
-    return (
-        Estimate(slope, slope - half, slope + half, level, "analytic"),
-        Estimate(intercept, None, None, level, "analytic", reason),
-    )
+    found = Estimate(slope, slope - half, slope + half, level, "analytic")
+    if clusters is not None or half == 0:
+        reason = "the slopes about the middle one are equal" if clusters is None else "ask for jackknife or bootstrap"
+        return found, Estimate(intercept, None, None, level, "analytic", reason)
+    spread = t * _se_of_intercept(x, y, u, v, slope, half / t, variance)
+    return found, Estimate(intercept, intercept - spread, intercept + spread, level, "analytic")
 
 
-def _quantile_of(angles: Ranked, share: float) -> float:
-    """Quantile of the angles, interpolated between ranks (type 7)."""
-    place = share * (angles.total - 1)
+def _se_of_intercept(
+    x: Floats, y: Floats, residual: Floats, along: Floats, slope: float, se: float, variance: float
+) -> float:
+    """Standard error of median(y - slope x), with `se` that of the slope and the variance of its tau.
+
+    Those of the median residual at a fixed slope, and of how the median moves with the slope (by a difference
+    quotient), with their covariance from Kendall's tau among the points above and among those below the line.
+    """
+    n, z = len(x), MCKEAN_SCHRADER
+    place = max(round((n + 1) / 2 - z * math.sqrt(n / 4)), 1)
+    ordered = np.sort(residual)
+    se_median = float(ordered[n - place] - ordered[place - 1]) / (2 * z)
+    about = snap(residual - float(np.median(residual)))
+    above, below = (float(concordance_scores(about[side], along[side]).sum()) for side in (about > 0, about < 0))
+    correlation = 2 * (above - below) / (n * (n - 1)) / math.sqrt(n * variance)
+    lower, upper = (float(np.median(y - (slope + sign * se * z) * x)) for sign in (-1, 1))
+    moved = (lower - upper) / (2 * se * z) - se_median / se * correlation
+    return math.sqrt(max(0.0, se_median**2 * (1 - correlation**2) + (se * moved) ** 2))
+
+
+def theil_sen(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> Line:
+    """Line through the median of all pairwise slopes, of test (n,) on reference (n,), which has no error.
+
+    slope = median of the slopes (between two, the tangent of the mean angle), intercept = median(test - slope
+    reference). Robust against outliers in the test, where Passing and Bablok's line also allows for error in the
+    reference. Intervals as of the equivariant Passing–Bablok line (Sen PK. J Am Stat Assoc 1968;63:1379-1389, with the
+    variance of Dufey 2020). Time O(n log n). Raises as `passing_bablok`.
+    """
+    confidence(level)
+    y, x = pair(test, reference, least=3)
+    if same(x):
+        raise Degenerate("the reference is constant")
+    slope, intercept = _median_slope(x, y, None, level, steepness=False)
+    return Line(slope, intercept, len(x), "Theil–Sen", "analytic")
+
+
+def _quantile_of(angles: Ranked, total: int, share: float) -> float:
+    """Quantile of the first `total` angles, interpolated between ranks (type 7)."""
+    place = share * (total - 1)
     rank = math.floor(place)
-    low, high = angles.order_statistics([rank + 1, min(rank + 2, angles.total)])
+    low, high = angles.order_statistics([rank + 1, min(rank + 2, total)])
     return low + (place - rank) * (high - low)
 
 
