@@ -80,7 +80,7 @@ class DaskExecutor:
     def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
         from distributed import as_completed
 
-        futures = as_completed()
+        futures = as_completed(loop=self._client.loop)
         given: dict[str, Task] = {}
 
         def give(task: Task) -> None:

@@ -28,7 +28,7 @@ def is_worked_on(registry: Registry, study: str, number: int) -> bool:
 def outcome_counts(connection: Connection, run_id: int) -> dict[str, int]:
     """Scans of a run by status, every status named."""
     query = select(Outcome.status, func.count()).where(Outcome.run_id == run_id).group_by(Outcome.status)
-    found = dict(connection.execute(query).tuples().all())
+    found = dict(connection.execute(query).all())
     return {status: found.get(status, 0) for status in OUTCOMES}
 
 

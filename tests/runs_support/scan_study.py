@@ -42,9 +42,10 @@ class ScanStudy:
         *,
         consents: Sequence[str] = ("photos",),
         photo: Callable[[int, str], bytes] | None = None,
+        plan: str = "blank",
     ):
         self.registry = registry
-        create_study(registry, STUDY, load_template("blank"))
+        create_study(registry, STUDY, load_template(plan))
         with registry.writing() as connection:
             self.id = find_study(connection, STUDY).id
             device = insert(Device).values(study_id=self.id, code="").returning(Device.id)

@@ -1,0 +1,303 @@
+"""Two runs compared on the scans that both saw: did the candidate make it better, for whom, and which scans moved?
+
+The pairs with the reference are those of the study's analysis plan, with the two runs in the place of its tests; every
+number with an interval is of `validation.versions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, func, select
+
+from studies.cohort import groups_of
+from studies.errors import DataError, UsageError
+from studies.frames import Frames, canonical
+from studies.measurands import MEASURANDS
+from studies.pairing import Paired, pair_frames
+from studies.plan_model import Plan
+from studies.progress import NoProgress, Progress
+from studies.registry.catalogue import StudyRecord, current_plan, find_study
+from studies.registry.frames import study_frames
+from studies.registry.leakage import run_leak_notes
+from studies.registry.provenance import count_scans, study_provenance
+from studies.registry.schema import Device, Outcome, Prediction, Scan, Subject, Visit
+from studies.registry.workspace import Registry
+from studies.runs.listing import checkpoints_of, find_run
+from validation.versions import BETTER, WORSE, VersionComparison, compare_versions
+
+FORMAT = 1
+"""Version of the shape of `to_dict`."""
+_SEEN = "determinate"
+_NOT_LOOKED_AT = "not looked at yet"
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """The comparison of two runs.
+
+    statistics: overall and by the plan's subgroups; None where no scan that both saw has a reference. moved: one row a
+    scan that both saw, the one that moved most first: subject_id, visit, scan, baseline, candidate, change, reference
+    (NaN where it has none), change_of_error (negative: the candidate is closer). reach: how many scans both runs saw,
+    only one, or none, and why.
+    """
+
+    study: dict[str, str]
+    plan: dict[str, Any]
+    measurand: dict[str, str]
+    reference: str
+    baseline: dict[str, Any]
+    candidate: dict[str, Any]
+    statistics: VersionComparison
+    labels: dict[str, str]
+    moved: pd.DataFrame
+    reach: dict[str, Any]
+    notes: list[str]
+
+    @property
+    def verdict(self) -> str:
+        return self.statistics.verdict
+
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        gap = self.statistics.overall.difference["mae"]
+        word = {BETTER: "is better than", WORSE: "is worse than"}.get(self.verdict)
+        runs = f"run {self.candidate['run']}", f"run {self.baseline['run']}"
+        first = f"{runs[0]} {word} {runs[1]}" if word else f"no evidence that {runs[0]} and {runs[1]} differ"
+        parts = [f"{first[0].upper()}{first[1:]} in mean absolute error (difference {gap})"]
+        for verdict in (BETTER, WORSE):
+            if groups := self.statistics.groups(verdict):
+                parts.append(f"{verdict} in {', '.join(groups)}")
+        return "; ".join(parts) + "."
+
+    def to_dict(self, moved: int | None = None) -> dict[str, Any]:
+        """Plain JSON; `moved`: how many of the scans that moved most, by default all."""
+        rows = self.moved if moved is None else self.moved.head(moved)
+        records = rows.astype(object).where(rows.notna(), None).to_dict("records")
+        return {
+            "format": FORMAT,
+            "study": self.study,
+            "plan": self.plan,
+            "measurand": self.measurand,
+            "reference": self.reference,
+            "baseline": self.baseline,
+            "candidate": self.candidate,
+            "verdict": self.verdict,
+            "overall": self.statistics.overall.to_dict(),
+            "subgroups": {
+                name: {"label": self.labels[name], "by_group": {group: item.to_dict() for group, item in found.items()}}
+                for name, found in self.statistics.subgroups.items()
+            },
+            "reach": self.reach,
+            "moved": records,
+            "notes": self.notes,
+        }
+
+
+def compare_runs(
+    registry: Registry, study_name: str, baseline: int, candidate: int, *, progress: Progress | None = None
+) -> RunComparison:
+    """Compare two runs of a study by its newest plan.
+
+    Raises UsageError for an unknown study or run, DataError where a run does not predict the plan's measurand, no scan
+    was seen by both, or none of those can be paired with a reference.
+    """
+    if baseline == candidate:
+        raise UsageError("A run cannot be compared with itself.", remedy="Name two runs.")
+    progress = progress or NoProgress()
+    with registry.reading() as connection:
+        study = find_study(connection, study_name)
+        record = current_plan(connection, study.id)
+        plan = record.plan
+        runs = [find_run(connection, study.id, number) for number in (baseline, candidate)]
+        predictions = [_predictions(connection, run, plan.measurand) for run in runs]
+        reach = _reach(connection, study, [run.id for run in runs])
+        both = _both(*predictions, baseline, candidate)
+        frames = study_frames(connection, study.id, run_number=baseline, progress=progress)
+        described = [_described(connection, run) for run in runs]
+        notes = _notes(connection, study, runs, record.locked, sorted(set(both["subject_id"])))
+    names = [f"run {baseline}", f"run {candidate}"]
+    with progress.stage("Pairing"):
+        readings = frames.measurements[frames.measurements["kind"] != "prediction"]
+        measurements = pd.concat([readings, *_as_measurements(both, names, plan.measurand)], ignore_index=True)
+        ordered = canonical(frames.subjects, frames.visits, measurements)
+        paired = pair_frames(ordered, plan, names)
+        _check_pairs(paired, plan)
+    with progress.stage("Comparing"):
+        statistics = _statistics(paired, ordered, plan, names)
+    return RunComparison(
+        {"name": study.name, "title": study.title},
+        {"version": record.version, "hash": record.sha256, "locked": record.locked},
+        {key: getattr(MEASURANDS[plan.measurand], key) for key in ("name", "label", "unit")},
+        plan.reference,
+        *described,
+        statistics,
+        {subgroup.name: subgroup.title for subgroup in plan.subgroups},
+        _moved(both, paired.table, plan.reference),
+        reach,
+        notes,
+    )
+
+
+def _predictions(connection: Connection, run: Any, measurand: str) -> pd.DataFrame:
+    """One row a scan that the run predicted: scan_id, scan, subject_id, visit, measured_at, device, value, unit."""
+    query = (
+        select(
+            Scan.id, Scan.code, Subject.code, Visit.label, Scan.captured_at, Device.code, Prediction.value,
+            Prediction.unit, Scan.rendered,
+        )
+        .join_from(Prediction, Scan, Prediction.scan_id == Scan.id)
+        .join(Visit, Scan.visit_id == Visit.id)
+        .join(Subject, Visit.subject_id == Subject.id)
+        .join(Device, Scan.device_id == Device.id)
+        .where(Prediction.run_id == run.id, Prediction.measurand == measurand, Prediction.value.is_not(None))
+    )  # fmt: skip
+    columns = ["scan_id", "scan", "subject_id", "visit", "measured_at", "device", "value", "unit", "rendered"]
+    found = pd.DataFrame(connection.execute(query).all(), columns=columns)
+    if found.empty:
+        predicted = select(Prediction.measurand).where(Prediction.run_id == run.id).distinct()
+        others = ", ".join(sorted(connection.execute(predicted).scalars()))
+        raise DataError(
+            f"Run {run.number} predicts no {measurand}, which is the measurand of the study's plan.",
+            remedy=f"It predicts {others}. Only runs that predict the same measurand can be compared."
+            if others
+            else "None of its scans is determinate.",
+        )
+    return found
+
+
+def _both(first: pd.DataFrame, second: pd.DataFrame, baseline: int, candidate: int) -> pd.DataFrame:
+    """One row a scan that both runs predicted, with columns baseline and candidate, in a fixed order."""
+    values = second[["scan_id", "value"]].rename(columns={"value": "candidate"})
+    both = first.rename(columns={"value": "baseline"}).merge(values, on="scan_id", validate="one_to_one")
+    if both.empty:
+        raise DataError(
+            f"No scan was predicted by both run {baseline} and run {candidate}.",
+            remedy="Scans whose photos were deleted after a run cannot be seen by a later one.",
+        )
+    return both.sort_values(["subject_id", "visit", "scan", "scan_id"], ignore_index=True)
+
+
+def _as_measurements(both: pd.DataFrame, names: list[str], measurand: str) -> list[pd.DataFrame]:
+    """The two runs' values of the same scans as two methods, with the same times and replicates."""
+    replicate = both.groupby(["subject_id", "visit"], sort=False).cumcount() + 1
+    shared = both[["subject_id", "visit", "measured_at", "device", "unit", "rendered"]].assign(
+        measured_at=pd.to_datetime(both["measured_at"]).astype("datetime64[us]"),
+        measurand=measurand, replicate=replicate, kind="prediction",
+    )  # fmt: skip
+    return [
+        shared.assign(method=name, value=both[column], measurement_id=2 * both["scan_id"] + place)
+        for place, (name, column) in enumerate(zip(names, ("baseline", "candidate"), strict=True))
+    ]
+
+
+def _check_pairs(paired: Paired, plan: Plan) -> None:
+    if len(paired.table):
+        return
+    left_out = "; ".join(f"{row['reason']}: {row['n']:,}" for row in paired.flow["subjects"]["excluded"])
+    raise DataError(
+        f"No scan that both runs saw can be paired with a {plan.measurand} of {plan.reference}.",
+        remedy=f"Subjects left out: {left_out}.",
+    )
+
+
+def _statistics(paired: Paired, frames: Frames, plan: Plan, names: list[str]) -> VersionComparison:
+    table = paired.table
+    occasion = table["occasion"].to_numpy()
+    groups = {subgroup.name: groups_of(frames, subgroup, plan)[occasion].astype(object) for subgroup in plan.subgroups}
+    return compare_versions(
+        table[names[0]],
+        table[names[1]],
+        table[plan.reference],
+        groups=groups,
+        subject=table["subject_id"].to_numpy(),
+        level=plan.level,
+        resamples=plan.resamples,
+        seed=plan.seed,
+        minimum_cell=plan.minimum_cell,
+    )
+
+
+def _moved(both: pd.DataFrame, table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """See `RunComparison`. A scan's reference is that of its visit, or of its subject's only pair."""
+    at_visit = table.set_index(["subject_id", "visit"])[reference]
+    only = table[~table["subject_id"].duplicated(keep=False)].set_index("subject_id")[reference]
+    rows = both[["subject_id", "visit", "scan", "baseline", "candidate"]].copy()
+    rows["change"] = rows["candidate"] - rows["baseline"]
+    here = pd.MultiIndex.from_frame(rows[["subject_id", "visit"]])
+    rows["reference"] = at_visit.reindex(here).to_numpy(dtype="float64")
+    rows["reference"] = rows["reference"].fillna(rows["subject_id"].map(only).astype("float64"))
+    errors = [(rows[column] - rows["reference"]).abs() for column in ("candidate", "baseline")]
+    rows["change_of_error"] = errors[0] - errors[1]
+    order = rows.assign(size=rows["change"].abs()).sort_values(
+        ["size", "subject_id", "visit", "scan"], ascending=[False, True, True, True]
+    )
+    return order.drop(columns="size").reset_index(drop=True)
+
+
+def _reach(connection: Connection, study: StudyRecord, runs: list[int]) -> dict[str, Any]:
+    """Scans that both runs saw (predicted), only one of them, or none; why the other did not."""
+    first, second = (
+        select(Outcome.scan_id, Outcome.status, Outcome.reason).where(Outcome.run_id == run).subquery() for run in runs
+    )
+    query = (
+        select(first.c.status, first.c.reason, second.c.status, second.c.reason, func.count())
+        .select_from(Scan)
+        .join(Visit, Scan.visit_id == Visit.id)
+        .join(Subject, Visit.subject_id == Subject.id)
+        .outerjoin(first, first.c.scan_id == Scan.id)
+        .outerjoin(second, second.c.scan_id == Scan.id)
+        .where(Subject.study_id == study.id)
+        .group_by(first.c.status, first.c.reason, second.c.status, second.c.reason)
+    )
+    counts = {"both": 0, "only_baseline": 0, "only_candidate": 0, "neither": 0}
+    why: dict[str, dict[tuple[str, str], int]] = {"only_baseline": {}, "only_candidate": {}}
+    for status, reason, other_status, other_reason, n in connection.execute(query):
+        seen, other_seen = status == _SEEN, other_status == _SEEN
+        place = {(True, True): "both", (True, False): "only_baseline", (False, True): "only_candidate"}.get(
+            (seen, other_seen), "neither"
+        )
+        counts[place] += n
+        if place in why:
+            missed = (other_status, other_reason) if seen else (status, reason)
+            key = (missed[0] or "missing", missed[1] or _NOT_LOOKED_AT)
+            why[place][key] = why[place].get(key, 0) + n
+    return {
+        "scans": connection.execute(count_scans(study.id)).scalar_one(),
+        **counts,
+        "why": {
+            place: [
+                {"status": status, "reason": reason, "n": n}
+                for (status, reason), n in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+            ]
+            for place, found in why.items()
+        },
+    }
+
+
+def _described(connection: Connection, run: Any) -> dict[str, Any]:
+    used = {found["kind"]: f"{found['name']}@{found['version']}" for found in checkpoints_of(connection, run.id)}
+    return {"run": run.number, "checkpoints": used, "status": run.status, "software": run.software}
+
+
+def _notes(
+    connection: Connection, study: StudyRecord, runs: list[Any], locked: bool, predicted: list[str]
+) -> list[str]:
+    notes = study_provenance(connection, study.id)
+    for run in runs:
+        if run.finished_at is None:
+            notes.append(f"Run {run.number} is not finished: the scans that it has not looked at are left out.")
+    one, other = (run.software for run in runs)
+    differing = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+    if differing:
+        named = ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in differing)
+        notes.append(f"The runs were made with different software ({named}): not the checkpoints alone differ.")
+    if not locked:
+        notes.append("The analysis plan is not locked: the comparison is exploratory.")
+    for run in runs:
+        notes += [
+            note for note in run_leak_notes(connection, study, predicted, run_number=run.number) if note not in notes
+        ]
+    return notes
