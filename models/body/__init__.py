@@ -10,12 +10,16 @@ from typing import Any
 
 _WHERE = {
     "BodyData": "models.body.data",
+    "BodyModel": "models.body.model",
+    "BodyOutput": "models.body.model",
+    "load_body": "models.body.files",
+    "save_for_smplx": "models.body.files",
     "open_body": "models.body.files",
     "JOINTS": "models.body.skeleton",
     "scan_pose": "models.body.skeleton",
 }
 
-__all__ = ["BodyData", "JOINTS", "open_body", "scan_pose"]
+__all__ = ["BodyData", "BodyModel", "BodyOutput", "JOINTS", "load_body", "open_body", "save_for_smplx", "scan_pose"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,13 @@
 """A body model as NumPy arrays, with the fast forward pass that the renderer and the tape measure use.
 
-Frame: y up, z forward, x to the subject's left, metres. Shape comes first, then pose (linear blend skinning; Loper et al. 2015,
-"SMPL: a skinned multi-person linear model", eqs. 2 to 10): vertices = skin(template + shape + pose corrections).
+Frame: y up, z forward, x to the subject's left, metres. Shape comes first, then pose (linear blend skinning; Loper et
+al. 2015, "SMPL: a skinned multi-person linear model", eqs. 2 to 10): vertices = skin(template + shape + pose
+corrections).
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from models.body.skeleton import JOINTS, N_JOINTS
+from models.body.skinning import skin
 from models.errors import BodyRequestError
 
 
@@ -20,11 +23,11 @@ from models.errors import BodyRequestError
 class BodyData:
     """Everything that a body model knows. V vertices, K betas, P = 207 pose corrections or none, 24 joints.
 
-    v_template (V,3) float64; shapedirs (V,3,K) float32, metres for one unit of each beta; posedirs (V,3,P) float32 or None;
-    joint_regressor (24,V) sparse; weights (V,24) float32, rows add up to 1; faces (F,3) int64, counter-clockwise from outside;
-    parents (24,) int64, the root's is -1; scan_pose (24,3) the A-pose in which scans are captured; span (2,K) the lowest and
-    highest value of each beta for which the model is meant; licence: under which terms the file may be used; card: what the
-    file says of its own making.
+    v_template (V,3) float64; shapedirs (V,3,K) float32, metres for one unit of each beta; posedirs (V,3,P) float32 or
+    None; joint_regressor (24,V) sparse; weights (V,24) float32, rows add up to 1; faces (F,3) int64, counter-clockwise
+    from outside; parents (24,) int64, the root's is -1; scan_pose (24,3) the A-pose in which scans are captured; span
+    (2,K) the lowest and highest value of each beta for which the model is meant; licence: under which terms the file
+    may be used; card: what the file says of its own making.
     """
 
     name: str
@@ -42,18 +45,32 @@ class BodyData:
     joint_names: tuple[str, ...] = JOINTS
     card: dict = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        # What every forward pass needs, prepared once. Joints are linear in the betas, as vertices are.
-        flat = np.ascontiguousarray(self.shapedirs.reshape(-1, self.n_betas).T)
-        regressor = self.joint_regressor.astype(np.float64)
-        joints = np.stack([regressor @ self.shapedirs[:, :, k].astype(np.float64) for k in range(self.n_betas)])
-        object.__setattr__(self, "_directions", flat)  # (K, V*3) float32
-        object.__setattr__(self, "_joint_template", regressor @ self.v_template)
-        object.__setattr__(self, "_joint_directions", joints.reshape(self.n_betas, -1))
-        object.__setattr__(self, "_skin", sparse.csr_array(self.weights.astype(np.float64)))
-        if self.posedirs is not None:
-            corrections = np.ascontiguousarray(self.posedirs.reshape(-1, self.posedirs.shape[2]).T)
-            object.__setattr__(self, "_corrections", corrections)
+    @functools.cached_property
+    def shape_directions(self) -> np.ndarray:
+        """(K, V*3) float32: `shapedirs` as the product with betas needs it."""
+        return np.ascontiguousarray(self.shapedirs.reshape(-1, self.n_betas).T)
+
+    @functools.cached_property
+    def pose_directions(self) -> np.ndarray | None:
+        """(P, V*3) float32: `posedirs` as the product with rotations needs it."""
+        if self.posedirs is None:
+            return None
+        return np.ascontiguousarray(self.posedirs.reshape(-1, self.posedirs.shape[2]).T)
+
+    @functools.cached_property
+    def joint_template(self) -> np.ndarray:
+        """(24,3): the joints of the template."""
+        return self.joint_regressor @ self.v_template
+
+    @functools.cached_property
+    def joint_directions(self) -> np.ndarray:
+        """(K, 24*3): how the joints move with each beta; joints are linear in the betas, as vertices are."""
+        moves = self.joint_regressor @ self.shapedirs.reshape(self.n_vertices, -1).astype(np.float64)
+        return np.ascontiguousarray(moves.reshape(-1, self.n_betas).T)
+
+    @functools.cached_property
+    def _skin(self) -> sparse.csr_array:
+        return sparse.csr_array(self.weights.astype(np.float64))
 
     @property
     def n_betas(self) -> int:
@@ -64,9 +81,11 @@ class BodyData:
         return len(self.v_template)
 
     def shaped(self, betas: np.ndarray) -> np.ndarray:
-        """Bodies in the T-pose: betas (N,K) -> vertices (N,V,3) float64. Raises: BodyRequestError (see `check_betas`)."""
+        """Bodies in the T-pose: betas (N,K) -> vertices (N,V,3) float64. Raises: BodyRequestError (see
+        `check_betas`).
+        """
         betas = check_betas(betas, self)
-        offsets = betas.astype(np.float32) @ self._directions
+        offsets = betas.astype(np.float32) @ self.shape_directions
         return self.v_template + offsets.reshape(len(betas), -1, 3)
 
     def joints(self, vertices: np.ndarray) -> np.ndarray:
@@ -84,16 +103,15 @@ class BodyData:
         betas = check_betas(betas, self)
         pose = check_pose(pose, len(betas))
         vertices = self.shaped(betas)
-        rest = self._joint_template + (betas @ self._joint_directions).reshape(-1, N_JOINTS, 3)
+        rest = self.joint_template + (betas @ self.joint_directions).reshape(-1, N_JOINTS, 3)
         rotations = rotation_matrices(pose)
         if self.posedirs is not None:
             feature = (rotations[:, 1:] - np.eye(3)).reshape(len(betas), -1)
-            vertices += (feature.astype(np.float32) @ self._corrections).reshape(vertices.shape)
+            vertices += (feature.astype(np.float32) @ self.pose_directions).reshape(vertices.shape)
         turned, moved, joints = _chain(rotations, rest, self.parents)
-        frames = np.concatenate([turned, moved[..., None]], axis=3).reshape(len(betas), N_JOINTS, 12)
-        for body, frame in zip(vertices, frames, strict=True):
-            own = (self._skin @ frame).reshape(-1, 3, 4)
-            body[:] = np.einsum("vij,vj->vi", own[:, :, :3], body) + own[:, :, 3]
+        frames = np.concatenate([turned, moved[..., None]], axis=3)
+        for body, of_body in zip(vertices, frames, strict=True):
+            skin(body, self._skin.indptr, self._skin.indices, self._skin.data, of_body)
         if translation is not None:
             translation = check_translation(translation, len(betas))[:, None]
             vertices += translation
@@ -123,7 +141,12 @@ def _chain(rotations: np.ndarray, rest: np.ndarray, parents: np.ndarray) -> tupl
 
 def check_betas(betas: np.ndarray, body: BodyData) -> np.ndarray:
     """betas as float64 (N,K). Raises: BodyRequestError if shape, a value or the model's span does not allow them."""
-    betas = _array(betas, "betas", (None, body.n_betas), f"{body.name} has {body.n_betas} betas; give an array (N, {body.n_betas}).")
+    betas = _array(
+        betas,
+        "betas",
+        (None, body.n_betas),
+        f"{body.name} has {body.n_betas} betas; give an array (N, {body.n_betas}).",
+    )
     check_span(betas.min(axis=0, initial=0.0), betas.max(axis=0, initial=0.0), body)
     return betas
 
@@ -133,9 +156,10 @@ def check_span(lowest: np.ndarray, highest: np.ndarray, body: BodyData) -> None:
     outside = (lowest < body.span[0]) | (highest > body.span[1])
     if outside.any():
         k = int(np.argmax(outside))
-        value = lowest[k] if lowest[k] < body.span[0, k] else highest[k]
+        low, high = body.span[:, k]
+        value = lowest[k] if lowest[k] < low else highest[k]
         raise BodyRequestError(
-            f"Beta {k + 1} is {value:.3g}, outside the span of {body.name}, {body.span[0, k]:.3g} to {body.span[1, k]:.3g}.",
+            f"Beta {k + 1} is {value:.3g}, outside the span of {body.name}, {low:.3g} to {high:.3g}.",
             remedy="Ask for a body within the span; nothing is clamped to it.",
         )
 

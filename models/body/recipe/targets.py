@@ -1,8 +1,9 @@
 """The morph targets of MakeHuman that the recipe uses, and how phenotypes turn into their coefficients.
 
 A phenotype is a number, mostly between 0 and 1, on which levels lie at even distances: weight 0 is `minweight`, 0.5
-`averageweight`, 1 `maxweight`. Between levels their targets are blended linearly; beyond the last level the line through
-the last two goes on, which is how bodies come to be that are leaner, heavier, shorter or taller than MakeHuman's own.
+`averageweight`, 1 `maxweight`. Between levels their targets are blended linearly; beyond the last level the line
+through the last two goes on, which is how bodies come to be that are leaner, heavier, shorter or taller than
+MakeHuman's own.
 """
 
 from __future__ import annotations
@@ -78,7 +79,10 @@ def levels(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
         position = np.clip(position, 0, len(ladder) - 1)
     step = np.clip(np.floor(position).astype(int), 0, len(ladder) - 2)
     upper = position - step
-    return {level: np.where(step == i, 1 - upper, 0.0) + np.where(step + 1 == i, upper, 0.0) for i, level in enumerate(ladder)}
+    return {
+        level: np.where(step == i, 1 - upper, 0.0) + np.where(step + 1 == i, upper, 0.0)
+        for i, level in enumerate(ladder)
+    }
 
 
 def coefficients(phenotypes: Mapping[str, np.ndarray], macros: list[tuple[str, ...]]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Skinning weights of the rig on the 24 joints, and the way from MakeHuman's A-pose to SMPL's T-pose.
 
-MakeHuman stands with its arms half raised and its elbows bent. Arms and hands are turned by linear blend skinning backwards, by
-the same rotations for every body, so that turning them back gives MakeHuman's own shape again.
+MakeHuman stands with its arms half raised and its elbows bent. Arms and hands are turned by linear blend skinning
+backwards, by the same rotations for every body, so that turning them back gives MakeHuman's own shape again.
 """
 
 from __future__ import annotations
