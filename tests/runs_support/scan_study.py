@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from studies.registry.schema import Device, Outcome, Photo, Prediction, Reading,
 from studies.registry.workspace import Registry
 from studies.runs.local import LocalExecutor
 from studies.runs.run import RunModels, RunResult, run
-from studies.runs.work import PipelineSource
+from studies.runs.work import Answer, PipelineSource, Task
+from studies.runs.worker import Workbench
 
 STUDY = "trial"
 VIEWS = ("front", "right")
@@ -30,6 +32,30 @@ def source(**words: object) -> PipelineSource:
     if HERE not in sys.path:
         sys.path.insert(0, HERE)
     return PipelineSource(tuple((name, str(word)) for name, word in words.items()), "tiny_pipeline:TinyPipeline")
+
+
+class InlineExecutor:
+    """The engine without workers: what a run does with its answers is the same, and needs no process to start."""
+
+    name, workers = "inline", 1
+
+    def __init__(self, source: PipelineSource):
+        self.source = source
+
+    def __enter__(self) -> InlineExecutor:
+        self._environment = dict(os.environ)
+        self._bench = Workbench(self.source)
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        os.environ.clear()
+        os.environ.update(self._environment)
+
+    def software(self, probe: Task) -> dict[str, str]:
+        return self._bench.do(probe).software
+
+    def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
+        return map(self._bench.do, tasks)
 
 
 class ScanStudy:
@@ -109,11 +135,11 @@ class ScanStudy:
         )
 
     def run(
-        self, *, workers: int = 1, new: bool = False, batch: int = 4, progress: Any = None, **words: object
+        self, *, workers: int | None = None, new: bool = False, batch: int = 4, progress: Any = None, **words: object
     ) -> RunResult:
-        """A run on the local engine."""
+        """A run within this process or, with `workers`, on the local engine."""
         models = RunModels(hashes={"estimator": str(words.get("shift", 0))})
-        executor = LocalExecutor(source(**words), workers)
+        executor = LocalExecutor(source(**words), workers) if workers else InlineExecutor(source(**words))
         return run(self.registry, STUDY, models, executor, new=new, batch=batch, progress=progress)
 
     def rows(self, table: type) -> list[Any]:

@@ -9,15 +9,19 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from models.inference import Finding, Predicted, ScanInput, ScanOutcome
 
 
 class TinyPipeline:
-    """files: name -> a word. shift: is added to every body fat. delay: seconds a scan. software: its version."""
+    """files: name -> a word, or a file that holds it.
+
+    shift: is added to every body fat. delay: seconds a scan. software: its version. fail: an error while loading.
+    """
 
     def __init__(self, files: Mapping[str, object]):
-        words = {name: str(word) for name, word in files.items()}
+        words = {name: _word(str(word)) for name, word in files.items()}
         self.shift, self.delay = float(words.get("shift", 0)), float(words.get("delay", 0))
         self.software = {"tiny": words.get("software", "1")}
         if "fail" in words:
@@ -48,6 +52,10 @@ class TinyPipeline:
         return ScanOutcome(
             scan.key, predictions, [byte / 99 for byte in seen[:4]], pose, silhouettes, (), None, {"think": 0.001}
         )
+
+
+def _word(given: str) -> str:
+    return Path(given).read_text() if Path(given).is_file() else given
 
 
 def outline(photo: bytes) -> bytes:
