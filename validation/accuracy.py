@@ -25,6 +25,7 @@ from validation.resampling import (
     bootstrap_sums,
     generator,
     interval_of,
+    quantile_interval,
 )
 from validation.results import Estimate, Result
 
@@ -243,9 +244,10 @@ def error_measures(
     see, the standard error of estimate, is the residual SD (n - 2) of the regression of reference on test;
     within k = 100 share(|e| <= k).
     interval: "bca", the BCa bootstrap over subjects, or "jackknife", a t interval on the log scale (`jackknife`), which
-        holds its level better below about 100 subjects; the median keeps BCa, for which no jackknife holds. The
-        shares have Wilson's when each subject has one pair. There is none for the maximum, for which the bootstrap
-        does not hold (Efron and Tibshirani 1993, section 7.4).
+        holds its level better below about 100 subjects. With it the median, of which no jackknife holds, has the
+        interval by order statistics where each subject has one pair (`quantile_interval`), else BCa's. The shares have
+        Wilson's where each subject has one pair. There is none for the maximum, for which the bootstrap does not hold
+        (Efron and Tibshirani 1993, section 7.4).
 
     Raises NotEnoughData, NotFinite, OutOfRange, ShapeMismatch.
     """
@@ -280,7 +282,9 @@ def measures_of(
         n=len(table.test),
         mae=interval_of(drawn["mae"], interval, level=level, scale="log"),
         rmse=interval_of(drawn["rmse"], interval, level=level, scale="log"),
-        median_ae=bca(drawn["median_ae"], level=level),
+        median_ae=bca(drawn["median_ae"], level=level)
+        if interval == "bca" or not table.independent
+        else quantile_interval(np.abs(table.errors), level=level),
         mape=mape,
         see=see,
         maximum=Estimate(largest, None, None, level, "largest", "the bootstrap does not hold for a maximum"),

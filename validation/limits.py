@@ -29,7 +29,13 @@ from validation.errors import Degenerate, NotEnoughData, OutOfRange, UnknownOpti
 from validation.pairs import Floats, codes, confidence, option, pair, same
 from validation.proportions import wilson
 from validation.repeated import Components, grouped, mover_limits, paired_components, replicate_components
-from validation.resampling import bca, bootstrap_clustered_quantile, bootstrap_quantile, generator
+from validation.resampling import (
+    bca,
+    bootstrap_clustered_quantile,
+    bootstrap_quantile,
+    generator,
+    quantile_interval,
+)
 from validation.results import Estimate, Result, number
 
 
@@ -41,6 +47,7 @@ def nonparametric_limits(
     scale: str = "raw",
     quantile: int = 8,
     subject: ArrayLike | None = None,
+    interval: str = "bootstrap",
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 1,
@@ -49,14 +56,22 @@ def nonparametric_limits(
 
     `quantile` is the type of Hyndman and Fan: 6, 7, or 8 (median-unbiased, the default). Below about 100 pairs the
     outer quantiles are the outermost values, and their intervals cannot reach beyond the data: they are then too
-    short. Raises as `bland_altman`.
+    short. `interval` "order-statistics" (one pair a subject) is exact without any distribution instead, and refuses
+    below 146 pairs (at 95 %). Raises as `bland_altman`.
     """
     confidence(level), confidence(coverage, "coverage")
     x, y = pair(test, reference, least=LEAST)
     difference, _ = differences(x, y, scale=scale)
     clusters = codes(subject, len(x))
+    option(interval, ("bootstrap", "order-statistics"), "interval")
+    shares = ((1 - coverage) / 2, (1 + coverage) / 2)
+    if interval == "order-statistics":
+        if int(clusters.max()) + 1 < len(x):
+            raise UnknownOption("order statistics need one pair a subject: ask for the bootstrap")
+        ends = [quantile_interval(difference, share, level=level, kind=quantile) for share in shares]
+        return Limits(*ends, interval, level, coverage)
     found = []
-    for share in ((1 - coverage) / 2, (1 + coverage) / 2):
+    for share in shares:
         rng = generator(seed, "limits", f"{share:.12f}")
         if int(clusters.max()) + 1 == len(x):
             drawn = bootstrap_quantile(difference, share, resamples=resamples, rng=rng, kind=quantile)
@@ -255,6 +270,7 @@ def total_deviation_index(
     coverage: float = 0.9,
     method: str = "normal",
     scale: str = "raw",
+    interval: str = "bootstrap",
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 1,
@@ -263,14 +279,18 @@ def total_deviation_index(
 
     normal: the root of Φ((k - bias)/s) - Φ((-k - bias)/s) = coverage, s with divisor n - 1, with the interval of
         "lin" moved by their ratio. lin: z sqrt(Σ d² / (n - 1)), interval on the log of the mean squared deviation with
-        variance 2 / (n - 2) (1 - bias⁴ / MSD²) (Lin 2002). nonparametric: the quantile of |d|, BCa.
+        variance 2 / (n - 2) (1 - bias⁴ / MSD²) (Lin 2002). nonparametric: the quantile of |d|; `interval`
+        "bootstrap" (BCa) or "order-statistics" (exact; needs 36 pairs for a share of 0.9 at 95 %).
     Intervals are two-sided; Lin's one-sided upper limit at 95 % is the upper end at level 0.90. On the log scale the
     index is a logarithm: `.map(math.exp)` gives the factor by which test and reference differ at most.
     """
     confidence(level), confidence(coverage, "coverage")
     option(method, ("normal", "lin", "nonparametric"), "method")
+    option(interval, ("bootstrap", "order-statistics"), "interval")
     x, y = pair(test, reference, least=LEAST)
     d, _ = differences(x, y, scale=scale)
+    if method == "nonparametric" and interval == "order-statistics":
+        return quantile_interval(np.abs(d), coverage, level=level, kind=8)
     if method == "nonparametric":
         rng = generator(seed, "tdi")
         return bca(bootstrap_quantile(np.abs(d), coverage, resamples=resamples, rng=rng, kind=8), level=level)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
 
@@ -49,8 +49,7 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 MANY = 150
 
 
-# Beyond so many subjects they are dealt at random into bundles, which are drawn in their stead (`dealt`).
-LARGE = 20_000
+# More subjects than this are dealt at random into so many bundles, which are drawn in their stead (`dealt`).
 BUNDLES = 10_000
 
 
@@ -96,7 +95,7 @@ def dealt(rng: np.random.Generator, subjects: int) -> NDArray[np.intp] | None:
     interval: as much as the chance in 10,000 resamples does. Time and memory then grow no more with the number of
     subjects than the reading of the data.
     """
-    return rng.permutation(subjects) % BUNDLES if subjects > LARGE else None
+    return rng.permutation(subjects) % BUNDLES if subjects > BUNDLES else None
 
 
 @dataclass(frozen=True)
@@ -231,6 +230,39 @@ def jackknife_quantile(ordered: Floats, share: float, kind: int = 7) -> Floats:
     low = ordered[rank + (removed <= rank)]
     high = ordered[np.minimum(rank + 1 + (removed <= rank + 1), n - 1)] if part > 0 else low
     return low + part * (high - low)
+
+
+def quantile_interval(values: Floats, share: float = 0.5, *, level: float = 0.95, kind: int = 7) -> Estimate:
+    """Interval of a quantile of independent values (n,) from their order statistics, without any distribution.
+
+    With B binomial of n and p = share, the k-th smallest value exceeds the quantile with probability P(B < k). The
+    lower end lies between the k-th, of probability γ₁ <= α = (1 - level) / 2, and the next, of γ₂ > α: with
+    I = (α - γ₁) / (γ₂ - γ₁) the next has the weight (n - k) p I / ((n - k) p I + k (1 - p) (1 - I)); the upper end
+    mirrors it. For the median that is Hettmansperger and Sheather's rule (Stat Probab Lett 1986;4:75-79), for any
+    quantile Nyblom's (1992;14:129-131); exact but for the interpolation. There is none where the smallest or largest
+    value is more likely than α to fall short of the quantile: for 95 % below 6 values for a median, below 146 for a
+    97.5 % quantile.
+    """
+    ordered = np.sort(values)
+    n, method = len(ordered), "order statistics"
+    place = quantile_place(share, n, kind)
+    rank = math.floor(place)
+    part = place - rank
+    point = float(ordered[rank] + (part * (ordered[rank + 1] - ordered[rank]) if part > 0 else 0.0))
+    tail = (1 - level) / 2
+
+    def end(from_it: Floats, p: float) -> float | None:
+        chance = special.bdtr(np.arange(n), n, p)
+        k = int(np.searchsorted(chance, tail, side="right"))
+        if k == 0:
+            return None
+        step = (tail - chance[k - 1]) / (chance[k] - chance[k - 1])
+        near, far = (n - k) * p * step, k * (1 - p) * (1 - step)
+        return float(from_it[k - 1] + near / (near + far) * (from_it[k] - from_it[k - 1]))
+
+    low, high = end(ordered, share), end(ordered[::-1], 1 - share)
+    reason = f"{n} values are too few for an interval of this quantile" if None in (low, high) else None
+    return Estimate(point, low, high, level, method, reason)
 
 
 def bootstrap_clustered_quantile(
@@ -484,11 +516,15 @@ class Exchange:
 def exchange(parts: Sequence[Exchange], *, resamples: int, rng: np.random.Generator) -> list[Floats]:
     """Permutation p-values (k,) of each part: two methods may be swapped within any subject. One matrix serves all.
 
-    All 2^n sign patterns up to 12 subjects, else `resamples` of them and the observed one. NaN where the statistic
-    of the data is not defined.
+    All 2^n sign patterns up to 12 subjects, else `resamples` of them and the observed one; of very many subjects whole
+    bundles are swapped (`dealt`). NaN where the statistic of the data is not defined.
     """
     n = len(parts[0].columns)
     observed = [part.statistic(part.columns.sum(axis=0)[None])[0] for part in parts]
+    bundles = dealt(rng, n)
+    if bundles is not None:
+        parts = [replace(part, columns=add_up(part.columns, bundles)) for part in parts]
+        n = BUNDLES
     beyond = [np.zeros(len(values)) for values in observed]
     for signs in sign_patterns(n, resamples, rng):
         for part, values, count in zip(parts, observed, beyond, strict=True):

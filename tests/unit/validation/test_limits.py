@@ -192,3 +192,24 @@ def test_rosners_outliers():
     ]  # fmt: skip
     assert len(outliers(np.array(values))) == 3
     assert outliers(np.ones(30)) == []
+
+
+def test_quantile_limits_and_tdi_by_order_statistics():
+    rng = np.random.default_rng(6)
+    reference = rng.normal(30, 8, 200)
+    test = reference + rng.gamma(2, 1, 200)
+    drawn = nonparametric_limits(test, reference, resamples=4000)
+    exact = nonparametric_limits(test, reference, interval="order-statistics")
+    assert exact.interval == "order-statistics"
+    for one, two in ((exact.lower, drawn.lower), (exact.upper, drawn.upper)):
+        assert one.estimate == two.estimate
+        assert one.low < one.estimate < one.high
+    few = nonparametric_limits(test[:100], reference[:100], interval="order-statistics")
+    assert few.upper.high is None
+    assert "100 values are too few" in few.upper.reason
+    with pytest.raises(UnknownOption, match="one pair a subject"):
+        nonparametric_limits(test, reference, subject=np.repeat(np.arange(100), 2), interval="order-statistics")
+    index = total_deviation_index(test, reference, method="nonparametric", interval="order-statistics")
+    ninety = np.quantile(np.abs(test - reference), 0.9, method="median_unbiased")
+    assert index.estimate == pytest.approx(ninety, rel=1e-12)
+    assert index.low < ninety < index.high

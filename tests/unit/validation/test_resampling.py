@@ -21,6 +21,7 @@ from validation.resampling import (
     jackknife,
     jackknife_clustered_quantile,
     jackknife_quantile,
+    quantile_interval,
     sign_flip,
     sign_patterns,
     weighted_quantile,
@@ -210,14 +211,13 @@ def test_clustered_quantiles_are_those_of_the_whole_weighted_sample(values, subj
 
 def test_subjects_are_dealt_into_bundles_only_when_they_are_very_many(monkeypatch):
     rng = np.random.default_rng(1)
-    assert dealt(rng, resampling.LARGE) is None
+    assert dealt(rng, resampling.BUNDLES) is None
     bundles = dealt(rng, 50_000)
     assert (np.bincount(bundles) == 5).all()
     assert not (np.diff(bundles) == 1).all()
 
     data = table(600)
     plain = error_measures(data.test, data.reference, resamples=4000)
-    monkeypatch.setattr(resampling, "LARGE", 500)
     monkeypatch.setattr(resampling, "BUNDLES", 300)
     bundled = error_measures(data.test, data.reference, resamples=4000)
     for name in ("mae", "rmse", "mape"):
@@ -288,3 +288,50 @@ def test_only_the_columns_that_are_needed_are_drawn_and_the_measures_are_the_sam
         assert found.draws == pytest.approx(every["b"][name].draws, rel=1e-12)
         assert found.jackknife[0] == pytest.approx(every["b"][name].jackknife[0], rel=1e-12)
     assert set(bootstrap_tables({"a": data}, resamples=50, seed=1, measures=["median_ae"])["a"]) == {"median_ae"}
+
+
+@pytest.mark.parametrize(("n", "share"), [(20, 0.5), (75, 0.5), (60, 0.9), (200, 0.975)])
+def test_order_statistics_enclose_a_quantile_with_binomial_chances(n, share):
+    """Each end lies between the two order statistics whose chances of missing the quantile enclose 2.5 %."""
+    values = np.sort(np.random.default_rng(n).normal(size=n))
+    found = quantile_interval(values, share)
+    assert found.estimate == pytest.approx(np.quantile(values, share), rel=1e-12)
+    for end, order, p in ((found.low, values, share), (-found.high, -values[::-1], 1 - share)):
+        # The k-th smallest exceeds the quantile when fewer than k values lie below it.
+        misses = stats.binom.cdf(np.searchsorted(order, end) - np.array([1, 0]), n, p)
+        assert misses[0] <= 0.025 < misses[1]
+    # Hettmansperger and Sheather's weight, written out for the median.
+    if share == 0.5:
+        k = int(np.searchsorted(values, found.low))
+        one, two = (1 - 2 * stats.binom.cdf(j, n, 0.5) for j in (k - 1, k))
+        part = (one - 0.95) / (one - two)
+        weight = (n - k) * part / (k + (n - 2 * k) * part)
+        assert found.low == pytest.approx((1 - weight) * values[k - 1] + weight * values[k], rel=1e-9)
+
+
+def test_order_statistics_of_too_few_values_say_so():
+    values = np.arange(145.0)
+    assert quantile_interval(values, 0.975).high is None
+    assert "145 values are too few" in quantile_interval(values, 0.975).reason
+    assert quantile_interval(np.arange(146.0), 0.975).high is not None
+    assert quantile_interval(values[:5]).low is None
+    assert quantile_interval(values[:6]).interval[0] >= 0
+    assert quantile_interval(np.full(30, 2.0)).interval == (2.0, 2.0)
+
+
+def test_the_median_of_the_jackknifes_companions_is_by_order_statistics():
+    data = table()
+    found = error_measures(data.test, data.reference, interval="jackknife", resamples=50).median_ae
+    assert found == quantile_interval(np.abs(data.errors))
+    subject = np.repeat(np.arange(30), 2)
+    repeated = error_measures(data.test, data.reference, subject=subject, interval="jackknife", resamples=50).median_ae
+    assert repeated.method == "BCa bootstrap"
+
+
+def test_swapping_whole_bundles_is_still_a_permutation_test(monkeypatch):
+    values = np.random.default_rng(8).normal(0.1, 1, (400, 1))
+    whole = sign_flip(values, resamples=20_000, rng=np.random.default_rng(1))[0]
+    monkeypatch.setattr(resampling, "BUNDLES", 100)
+    bundled = sign_flip(values, resamples=20_000, rng=np.random.default_rng(1))[0]
+    assert bundled != whole
+    assert bundled == pytest.approx(stats.ttest_1samp(values[:, 0], 0).pvalue, abs=0.05)
