@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from calliper.commands import agree, analysis, audit, checkpoint, demo, ingest, mapping, plan, study
+from calliper.commands import (
+    agree,
+    analysis,
+    audit,
+    checkpoint,
+    cohort,
+    compare,
+    demo,
+    ingest,
+    mapping,
+    plan,
+    run,
+    study,
+)
 
 app = typer.Typer(
     name="calliper",
@@ -44,7 +57,10 @@ def root(
 app.command("demo")(demo.demo)
 app.add_typer(study.app, name="study")
 app.command("ingest")(ingest.ingest)
+app.add_typer(cohort.app, name="cohort")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.command("run")(run.run)
+app.command("compare")(compare.compare)
 app.command("analyze")(analysis.analyze)
 app.command("report")(analysis.report)
 app.command("agree")(agree.agree)

@@ -13,40 +13,34 @@ def demo(
         Path, typer.Option("--workspace", "-w", metavar="DIR", help="A new folder for the demonstration.")
     ] = Path("demo"),
     subjects: Annotated[int, typer.Option(min=100, max=100_000, help="How many synthetic people.")] = 134,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same people.")] = 2022,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same people.")] = 2022,
+    height: Annotated[int, typer.Option(metavar="PIXELS", help="Height of the photos.")] = 480,
 ) -> None:
-    """Make a synthetic cohort, with some bad rows, and take it the whole way to a validation report.
+    """Make a synthetic cohort with rendered photos and some bad rows, and take it all the way to a validation report.
 
-    Nothing in it is a real person, and no clinical claim rests on it. Photos are not part of it yet.
+    Nothing in it is a real person, no one was photographed, and no clinical claim rests on it.
     """
-    import shutil
-
     from calliper.commands.analysis import print_headline
     from calliper.commands.ingest import print_summary
-    from calliper.console import TerminalProgress, remark
+    from calliper.console import TerminalProgress
     from reports.ingest_report import write_ingest_report
     from reports.registered import register_report
-    from studies.errors import UsageError
     from studies.ingest.ingest import ingest
     from studies.ingest.mapping import load_mapping
     from studies.plan import load_template
     from studies.registry.analysis import analyze_study
     from studies.registry.catalogue import create_study, lock_plan
     from studies.registry.workspace import open_registry
-    from studies.synthetic import plant_errors, synthesize, write_cohort
+    from studies.rendering.blocks import Recipe
+    from studies.rendering.cohort import synthesize_cohort
 
+    recipe = Recipe(seed, height)
     progress = TerminalProgress()
-    if workspace.exists() and any(workspace.iterdir()):
-        if not (workspace / "cohort" / "README.txt").is_file():
-            raise UsageError(f"{workspace} is not empty.", remedy="Give a new folder with --workspace.")
-        remark(f"Replacing the earlier demonstration in {workspace}.")
-        shutil.rmtree(workspace)
+    _make_room(workspace)
     sources = workspace / "cohort"
-    with progress.stage("Cohort", 1) as stage:
-        cohort, planted = plant_errors(synthesize(subjects, seed), seed)
-        write_cohort(cohort, sources, errors=planted)
-        stage.advance()
-    print(f"1. A synthetic cohort of {subjects:,} people, {len(planted)} of its rows deliberately damaged: {sources}\n")
+    cohort = synthesize_cohort(sources, subjects, recipe, errors=True, progress=progress)
+    made = f"{subjects:,} people with {cohort.scans:,} scans of {cohort.photos:,} rendered photos"
+    print(f"1. A synthetic cohort: {made}, and {len(cohort.planted)} deliberate errors in its tables: {sources}\n")
     with open_registry(workspace, create=True) as registry:
         create_study(registry, "demo", load_template("demo"))
         result = ingest(registry, "demo", [sources], load_mapping("calliper"), progress=progress)
@@ -64,4 +58,18 @@ def demo(
     print("\n5. Report")
     for kind, path in files.items():
         print(f"   {kind.upper():<5} {path}")
-    print("\nAll people and readings in this report are synthetic; no clinical claim rests on them.")
+    print("\nAll people and readings in it are synthetic, all photos are rendered; no clinical claim rests on them.")
+
+
+def _make_room(workspace: Path) -> None:
+    """Remove an earlier demonstration; raise UsageError where the folder holds anything else."""
+    import shutil
+
+    from calliper.console import remark
+    from studies.errors import UsageError
+
+    if workspace.exists() and any(workspace.iterdir()):
+        if not (workspace / "cohort" / "README.txt").is_file():
+            raise UsageError(f"{workspace} is not empty.", remedy="Give a new folder with --workspace.")
+        remark(f"Replacing the earlier demonstration in {workspace}.")
+        shutil.rmtree(workspace)

@@ -52,6 +52,15 @@ readings.csv  one row a reading
 scans.csv     one row a scan, where there are scans (paths of photos are relative to this folder)
 """
 
+RENDERED = """\
+
+Rendered photos
+===============
+No one was photographed: the photos were rendered from body models, and every scan has rendered = "yes".
+The folder truth/, which no ingest reads, says what the people truly are (bodies.csv) and what went wrong with
+a photo (photos.csv).
+"""
+
 DAMAGED = """\
 
 Damaged on purpose
@@ -111,6 +120,8 @@ def write_cohort(cohort: SyntheticCohort, folder: Path | str, *, errors: Sequenc
             _write_table(table, stream)
     with _replacing(folder / "README.txt") as stream:
         stream.write(README)
+        if not cohort.scans.empty:
+            stream.write(RENDERED)
         if errors:
             stream.write(DAMAGED)
             stream.writelines(f"{e.file}, row {e.row}, {e.column}: {e.value!r} ({e.kind})\n" for e in errors)

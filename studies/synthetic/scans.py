@@ -23,7 +23,10 @@ REPLICATES = 0.25  # visits with a second scan
 NO_SCAN = 0.03  # visits without a scan
 VIEW_MISSING = 0.05  # scans in which one of the views is missing
 FAULTY = 0.06  # scans with one photo that is no good
-FAULTS = {"cropped": 0.3, "blurred": 0.25, "wrong_pose": 0.25, "two_people": 0.1, "wrong_view": 0.1}
+FAULTS = {
+    "cropped": 0.25, "blurred": 0.2, "wrong_pose": 0.2, "two_persons": 0.1, "wrong_view": 0.1, "too_dark": 0.1,
+    "no_person": 0.05,
+}  # fmt: skip
 MINUTES_AFTER_ARRIVAL = 70
 MINUTES_BETWEEN_REPEATS = 5
 
