@@ -37,7 +37,8 @@ HASH_DIGITS = 16
 """Hexadecimal digits that are kept of a subject's hash: 64 bits, so that a chance match is out of the question."""
 
 _MOST_NUMBER = 2**31 - 1
-_DEEPEST = 4  # lists in lists of a hyperparameter
+_DEEPEST, _LONGEST = 4, 64  # lists in lists of a hyperparameter; entries of each
+_LONGEST_TEXT = 200  # of a hyperparameter
 _MOST_FAULTS_TOLD = 5
 _UNREADABLE = "Get the card again from where the checkpoint comes from; docs/checkpoints.md describes every key."
 
@@ -84,18 +85,22 @@ class Architecture(_Part):
 
 
 def _check_value(value: Any, depth: int) -> None:
-    """A hyperparameter is text, truth, a finite number of common size, or a list or mapping of these."""
+    """A hyperparameter is a word, truth, a finite number of common size, or a short list or mapping of these."""
     if depth > _DEEPEST:
         raise ValueError("is nested too deeply")
+    if isinstance(value, dict | list) and len(value) > _LONGEST:
+        raise ValueError(f"has {len(value):,} entries; at most {_LONGEST} are allowed")
     if isinstance(value, dict):
         for key, part in value.items():
-            _plain_text(key)
+            _check_value(key, depth + 1)
             _check_value(part, depth + 1)
     elif isinstance(value, list):
         for part in value:
             _check_value(part, depth + 1)
     elif isinstance(value, str):
         _plain_text(value)
+        if len(value) > _LONGEST_TEXT:
+            raise ValueError(f"has a text of {len(value):,} characters; at most {_LONGEST_TEXT} are allowed")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"holds {value}, which is no finite number")
     elif isinstance(value, int) and abs(value) > _MOST_NUMBER:
@@ -220,7 +225,7 @@ def parse_card(content: bytes | str, where: str) -> Card:
     if len(content) > MOST_BYTES:
         raise ModelFileError(f"{where} has more than {MOST_BYTES // 2**20} MB, so it is no card.", remedy=_UNREADABLE)
     try:
-        document = json.loads(content, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+        document = json.loads(content, object_pairs_hook=no_key_twice, parse_constant=_no_constant)
     except RecursionError:
         raise ModelFileError(f"{where} is nested too deeply to be a card.", remedy=_UNREADABLE) from None
     except ValueError as error:
@@ -239,12 +244,17 @@ def parse_card(content: bytes | str, where: str) -> Card:
         raise ModelFileError(f"{where} is not a valid card: {told}.", remedy=_UNREADABLE) from None
 
 
-def _no_key_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def no_key_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """For json.loads: an object in which two readers might see different things is refused, with a ValueError."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is written twice")
+        raise ValueError(f"the key {_repeated([key for key, _ in pairs])} is written twice")
     return found
+
+
+def _repeated(keys: list[str]) -> str:
+    seen: set[str] = set()
+    return ascii(next(key for key in keys if key in seen or seen.add(key)))[:80]
 
 
 def _no_constant(name: str) -> None:

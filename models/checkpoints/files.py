@@ -87,7 +87,8 @@ def _read(path: Path, most: int, *, whole: bool = True) -> bytes:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             regular, large = stat.S_ISREG(status.st_mode), whole and status.st_size > most
-            content = file.read(most) if regular and not large else b""
+            # As much as is asked for is allocated, so no more than there is.
+            content = file.read(min(most, status.st_size)) if regular and not large else b""
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         reason = getattr(error, "strerror", None) or error
         raise ModelFileError(f"{path} cannot be read: {reason}.", remedy="Check the path and your rights.") from error

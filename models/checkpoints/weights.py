@@ -7,6 +7,7 @@ the file's size warrants, whatever its header or the card claim.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from models.checkpoints.card import Card, Description
+from models.checkpoints.card import Card, Description, no_key_twice
 from models.checkpoints.files import AGAIN, CARD, WEIGHTS, read_card, read_weights, refuse_pickled, write_files
 from models.errors import ModelFileError
 from models.networks import ARCHITECTURES, build
@@ -134,9 +135,12 @@ def _tensors(raw: bytes, path: Path) -> dict[str, dict[str, Any]]:
             f"{path} has a header of {length:,} bytes; at most {_MOST_HEADER:,} are read.", remedy=AGAIN
         )
     try:
-        return dict(safetensors.deserialize(raw))
-    except safetensors.SafetensorError as error:
-        raise ModelFileError(f"{path} is damaged or no safetensors file: {error}.", remedy=AGAIN) from error
+        tensors = dict(safetensors.deserialize(raw))
+        json.loads(raw[8 : 8 + length], object_pairs_hook=no_key_twice)
+    except (safetensors.SafetensorError, ValueError) as error:
+        why = ascii(str(error))[1:-1][:200]  # it may quote what the file holds
+        raise ModelFileError(f"{path} is damaged or no safetensors file: {why}.", remedy=AGAIN) from error
+    return tensors
 
 
 def _check_fit(tensors: dict[str, dict[str, Any]], expected: dict[str, Tensor], architecture: str, path: Path) -> None:

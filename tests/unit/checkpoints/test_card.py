@@ -165,6 +165,12 @@ def test_a_missing_key_is_named(path: str) -> None:
         ("training.datasets", [], "training: datasets: the data set of the subjects is not named"),
         ("architecture.hyperparameters", {"width": 10**12}, "architecture.hyperparameters: holds a number that is too"),
         ("architecture.hyperparameters", {"a": [[[[[1]]]]]}, "architecture.hyperparameters: is nested too deeply"),
+        ("architecture.hyperparameters", {"a": [1] * 65}, "architecture.hyperparameters: has 65 entries; at most 64"),
+        (
+            "architecture.hyperparameters",
+            {"a": "b" * 201},
+            "architecture.hyperparameters: has a text of 201 characters",
+        ),
         ("architecture.hyperparameters", {"a": {"\x00": 1}}, "architecture.hyperparameters: holds the control"),
         ("metrics.0.value", "good", "metrics[0].value: input should be a valid number (it is 'good')"),
     ],
