@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from validation.accuracy import ErrorTable
 from validation.errors import Degenerate
 from validation.pairs import Floats, codes, confidence, option, pair, same
-from validation.resampling import bca, bootstrap_sums, generator
+from validation.resampling import Distribution, bca, bootstrap_sums, generator, jackknife
 from validation.results import Estimate, Result
+from validation.slopes import concordance_scores
 
 
 def moments(x: Floats, y: Floats) -> tuple[float, float, float, float]:
@@ -168,20 +170,34 @@ def spearman(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> E
     return fisher(r, se, level=level, method="Fisher z, Bonett–Wright")
 
 
-def kendall(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> Estimate:
+def kendall(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95, interval: str = "bonett-wright") -> Estimate:
     """Kendall's tau-b.
 
-    Interval: Fisher's z with standard error sqrt(0.437 / (n - 4)) (Bonett and Wright 2000), n >= 5. Raises as
+    Interval on Fisher's z: "bonett-wright" with standard error sqrt(0.437 / (n - 4)) (Bonett and Wright 2000), n >= 5,
+    meant for |tau| below 0.8; or "jackknife" over the pairs, which also holds where methods agree closely. Raises as
     `pearson`.
     """
-    confidence(level)
+    confidence(level), option(interval, ("bonett-wright", "jackknife"), "interval")
     x, y = pair(test, reference, least=3)
     refuse_constant(x, y)
     tau = max(-1.0, min(1.0, float(stats.kendalltau(x, y).statistic)))
+    if interval == "jackknife":
+        return jackknife(Distribution(tau, np.empty(0), (_tau_without_one(x, y),)), level=level, scale="z")
     if len(x) < 5:
         reason = f"{len(x)} pairs where at least 5 are needed for the interval"
         return Estimate(tau, None, None, level, "Fisher z, Bonett–Wright", reason)
     return fisher(tau, math.sqrt(0.437 / (len(x) - 4)), level=level, method="Fisher z, Bonett–Wright")
+
+
+def _tau_without_one(x: Floats, y: Floats) -> Floats:
+    """Kendall's tau-b without each of the pairs, (n,), from what each pair adds to its three counts."""
+    ranks = [np.unique(values, return_inverse=True)[1] for values in (x, y)]
+    score = concordance_scores(*(rank.astype(float) for rank in ranks))
+    # Of each pair, the others that differ from it in x, and in y.
+    apart = [len(x) - np.bincount(rank)[rank] for rank in ranks]
+    first, second = (each.sum() / 2 - each for each in apart)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.clip((score.sum() / 2 - score) / np.sqrt(first * second), -1.0, 1.0)
 
 
 def fisher(r: float, se: float, *, level: float, method: str) -> Estimate:

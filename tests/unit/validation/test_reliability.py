@@ -1,4 +1,4 @@
-"""Intraclass correlation where subjects repeat, and by leaving subjects out."""
+"""Intraclass correlation where subjects repeat, and coefficients by leaving subjects out."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from validation.concordance import kendall
 from validation.errors import NotEnoughData, UnknownOption
 from validation.reliability import FORMS, icc
 
@@ -91,3 +92,16 @@ def test_units_and_order_do_not_matter(seed, n, k, scale, shift, interval):
     order = np.random.default_rng(seed).permutation(n)
     if interval != "bca":
         assert icc(table[order], interval=interval)["ICC(A,1)"].low == pytest.approx(one["ICC(A,1)"].low, rel=1e-8)
+
+
+@pytest.mark.parametrize("decimals", [0, 9])
+def test_kendalls_tau_by_jackknife(decimals):
+    x, y = ratings(25).round(decimals).T
+    found = kendall(x, y, interval="jackknife")
+    z = np.arctanh([stats.kendalltau(np.delete(x, i), np.delete(y, i)).statistic for i in range(25)])
+    half = stats.t.ppf(0.975, 24) * np.sqrt(24 / 25 * ((z - z.mean()) ** 2).sum())
+    centre = np.arctanh(stats.kendalltau(x, y).statistic)
+    assert found.interval == pytest.approx(np.tanh([centre - half, centre + half]), rel=1e-9)
+    assert kendall(x, x, interval="jackknife").low is None
+    with pytest.raises(UnknownOption):
+        kendall(x, y, interval="bca")
