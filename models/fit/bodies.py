@@ -18,9 +18,9 @@ import numpy as np
 from models.errors import BodyRequestError
 from models.fit.density import body_density
 from models.fit.population import MEASURED, VARIABLES, Population, coordinates
-from models.fit.prior import Prior, ShapePrior, load_prior
-from models.fit.request import ASKABLE, LABELS, SKINFOLDS, Request, read_people
-from models.fit.solver import solve
+from models.fit.prior import Prior, load_prior
+from models.fit.request import ASKABLE, LABELS, Request, read_people
+from models.fit.solver import Task, solve
 from models.measure.gauge import ShapeGauge
 from models.measure.measurements import MEASUREMENTS, measure
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 TOLERANCE = {"stature_cm": 0.2, "girth_cm": 0.5, "volume": 0.01}
 """Within which a fit is successful: stature and girths in cm, volume as a share."""
 
+MISSED_BY_FAR = 4.0
+"""From this many tolerances on, the nearest body is not the person's, and the row is refused instead of flagged."""
+
 # How exactly the solver asks for what was given: well inside the tolerances.
 _STATURE_SD, _GIRTH_SD, _VOLUME_SD = 0.02, 0.05, 0.0008
 # What was not given is drawn as people scatter, and then asked for this loosely (share of its value).
@@ -38,11 +41,11 @@ _LOOSE_BONY = 0.025
 # The share of the recipe's own variety that a body keeps where nothing says anything, and the widest draw (SD).
 VARIETY = 0.5
 _WIDEST = 2.5
-# Muscle of the recipe's people: where the average person lies, what one z-score of muscularity moves, and how far at most.
+# Muscle of the recipe's people: where the average person lies, what one z-score of muscularity moves, and how far at
+# most.
 _MUSCLE_MIDDLE, _MUSCLE_STEP, _MUSCLE_RANGE = 0.42, 0.22, (-0.1, 1.1)
 # Flagged from here on: SDs of plausible bodies that a body had to go, and SDs between one measurement and the others.
 FAR_BODY, FAR_MEASUREMENT = 7.0, 5.0
-_BATCH = 64
 _ETHNICITIES = (
     ("african", r"\b(black|african)\b"),
     ("asian", r"\b(asian|chinese|japanese|korean|filipino|vietnamese)\b"),
@@ -54,10 +57,10 @@ _ETHNICITIES = (
 class FittedBodies:
     """N bodies. Rows whose request was refused have NaN everywhere and the reason in `problems`.
 
-    betas (N, K) float32; measured: every measurement of `models.measure`, (N,) each; residuals: measured - asked by name,
-    and `volume_l`, NaN where not asked; distance (N,): how many SDs of plausible bodies the request is away from the
-    ordinary; fatness and muscularity (N,): z-scores that steered the body; problems: None, or "flagged: …" where the body
-    is there but in doubt, or "refused: …".
+    betas (N, K) float32; measured: every measurement of `models.measure`, (N,) each; residuals: measured - asked by
+    name, and `volume_l`, NaN where not asked; distance (N,): how many SDs of plausible bodies the request is away
+    from the ordinary; fatness and muscularity (N,): z-scores that steered the body; problems: None, or "flagged: …"
+    where the body is there but in doubt, or "refused: …".
     """
 
     betas: np.ndarray
@@ -118,8 +121,9 @@ def fit_bodies(people: Mapping[str, Any], body: BodyData, *, seed: int) -> Fitte
     leg length and shoulder breadth, cm) and of triceps_skinfold_mm and subscapular_skinfold_mm; ethnicity (any words);
     NaN means not given. `subject` names the person; without it the row's index does. Other columns are not looked at.
 
-    What is given is met within TOLERANCE or the row is flagged with the residual. What is not given varies at random as
-    people do, by the seed and the person's name alone: the same person has the same body in every table.
+    What is given is met within TOLERANCE, or the row is flagged, or refused, and says by how much it is missed. What
+    is not given varies at random as people do, by the seed and the person's name alone: the same person has the same
+    body in every table.
 
     Raises BodyRequestError for a table that cannot be read; what is wrong with a single person is in `problems`.
     """
@@ -133,38 +137,37 @@ def fit_bodies(people: Mapping[str, Any], body: BodyData, *, seed: int) -> Fitte
     residuals = {name: np.full(n, np.nan) for name in ("stature_cm", *ASKABLE, "volume_l")}
     distance, fatness, muscularity = (np.full(n, np.nan) for _ in range(3))
     problems: list[str | None] = [None] * n
-    for first in range(0, n, _BATCH):
-        rows = []
-        for i in range(first, min(first + _BATCH, n)):
-            request = requests[i]
-            if request.impossible:
-                problems[i] = f"refused: {request.impossible}"
-                continue
-            fit = _fit_one(request, fitter, seed)
-            outside = _outside_span(fit.betas, body)
-            if outside:
-                problems[i] = f"refused: {outside}"
-                continue
-            betas[i] = fit.betas
-            distance[i], fatness[i], muscularity[i] = fit.distance, fit.fatness, fit.muscularity
-            problems[i] = fit.doubt
-            rows.append(i)
-        if not rows:
+    for i, request in enumerate(requests):
+        if request.impossible:
+            problems[i] = f"refused: {request.impossible}"
             continue
-        measured = measure(body.shaped(betas[rows].astype(np.float64)), body)
-        for name, values in measured.items():
-            columns[name][rows] = values
-        for i in rows:
-            asked = _asked(requests[i])
-            for name, value in asked.items():
-                residuals[name][i] = columns[name][i] - value
-            problems[i] = _missed(asked, columns, i) or problems[i]
+        fit = _fit_one(request, fitter, seed)
+        outside = _outside_span(fit.betas, body)
+        if outside:  # perhaps what was drawn at random took it there
+            fit = _fit_one(request, fitter, seed, plain=True)
+            outside = _outside_span(fit.betas, body)
+        if outside:
+            problems[i] = f"refused: {outside}"
+            continue
+        # One by one, so that not even the last bit depends on who else is in the table.
+        measured = measure(body.shaped(fit.betas[None].astype(np.float64))[0], body)
+        missed = _missed(fit.asked, measured)
+        problems[i] = missed or fit.doubt
+        if missed and missed.startswith("refused"):
+            continue
+        betas[i] = fit.betas
+        distance[i], fatness[i], muscularity[i] = fit.distance, fit.fatness, fit.muscularity
+        for name, value in measured.items():
+            columns[name][i] = value
+        for name, value in fit.asked.items():
+            residuals[name][i] = columns[name][i] - value
     return FittedBodies(betas, columns, residuals, distance, fatness, muscularity, problems)
 
 
 @dataclass(frozen=True)
 class _Fit:
     betas: np.ndarray
+    asked: dict[str, float]
     distance: float
     fatness: float
     muscularity: float
@@ -179,7 +182,8 @@ def _asked(request: Request) -> dict[str, float]:
     return asked | {"volume_l": known["weight_kg"] / float(body_density(request.sex, known["age"], bmi))}
 
 
-def _fit_one(request: Request, fitter: _Fitter, seed: int) -> _Fit:
+def _fit_one(request: Request, fitter: _Fitter, seed: int, *, plain: bool = False) -> _Fit:
+    """plain: without random variety, and with little insistence on what was not given."""
     key = hashlib.blake2b(request.subject.encode(), digest_size=16).digest()
     rng = np.random.default_rng([seed, int.from_bytes(key, "little")])
     population, shape = fitter.prior.population[request.sex], fitter.prior.shape[request.sex]
@@ -187,33 +191,36 @@ def _fit_one(request: Request, fitter: _Fitter, seed: int) -> _Fit:
     x = coordinates(_as_population_knows(request.known))
     noise = rng.standard_normal(len(VARIABLES)).clip(-_WIDEST, _WIDEST)
     start = VARIETY * rng.standard_normal(gauge.n_betas).clip(-_WIDEST, _WIDEST)
-    fatness, muscularity = _composition(population, x)
-    mean, root = shape.given(_phenotypes(request, shape, muscularity))
+    fatness, muscularity = population.composition(x)
+    mean, root = shape.given(_phenotypes(request, muscularity))
 
-    asked = _asked(request)
-    sd = {name: _GIRTH_SD for name in asked} | {
+    wanted = _asked(request)
+    asked = dict(wanted)
+    sd = dict.fromkeys(asked, _GIRTH_SD) | {
         "stature_cm": _STATURE_SD,
         "volume_l": _VOLUME_SD * asked["volume_l"],
     }
+    if plain:
+        noise, start = noise * 0, start * 0
     drawn = population.drawn(x, noise)
     for name in MEASURED:
         if name in asked or name not in gauge.names or _stands_for(name, asked):
             continue
         asked[name] = float(np.exp(drawn[VARIABLES.index(name)]))
-        sd[name] = asked[name] * (_LOOSE_BONY if name in ("leg_length_cm", "shoulder_breadth_cm") else _LOOSE)
-    hard = np.array([name in request.known or name == "volume_l" for name in asked])
-    solution = solve(
-        gauge,
-        mean,
-        root,
-        start,
-        np.array([gauge.names.index(name) for name in asked]),
-        np.array(list(asked.values())),
-        np.array([sd[name] for name in asked]),
-        hard,
+        loose = _LOOSE_BONY if name in ("leg_length_cm", "shoulder_breadth_cm") else _LOOSE
+        sd[name] = asked[name] * loose * (3 if plain else 1)
+    task = Task(
+        mean=mean,
+        root=root,
+        start=start,
+        which=np.array([gauge.names.index(name) for name in asked]),
+        asked=np.array(list(asked.values())),
+        sd=np.array([sd[name] for name in asked]),
+        own=np.array([name in request.known or name == "volume_l" for name in asked]),
     )
+    solution = solve(gauge, task)
     doubt = _surprising(population, x) or _far(solution.distance)
-    return _Fit(solution.betas, solution.distance, fatness, muscularity, doubt)
+    return _Fit(solution.betas.astype(np.float32), wanted, solution.distance, fatness, muscularity, doubt)
 
 
 def _as_population_knows(known: dict[str, float]) -> dict[str, float]:
@@ -229,23 +236,7 @@ def _stands_for(name: str, asked: dict[str, float]) -> bool:
     return near.get(name) in asked
 
 
-def _composition(population: Population, x: np.ndarray) -> tuple[float, float]:
-    """z-scores of fatness and muscularity.
-
-    Fatness is that of the skinfolds (expected from the rest where they are not given). Muscularity is the mass that
-    stature, age and waist leave unexplained, and, counting more, how much thinner the skinfolds are than everything else
-    leads to expect: the same girths and mass under thin skinfolds are muscle.
-    """
-    complete = population.expected(x)
-    without = x.copy()
-    without[[VARIABLES.index(name) for name in SKINFOLDS]] = np.nan
-    expected = population.expected(without)
-    fatness = population.fatness(complete)
-    thinner = (population.fatness(expected) - fatness) / population.fatness_spread(without)
-    return fatness, 0.9 * thinner + 0.6 * population.muscularity(expected)
-
-
-def _phenotypes(request: Request, shape: ShapePrior, muscularity: float) -> dict[str, float]:
+def _phenotypes(request: Request, muscularity: float) -> dict[str, float]:
     """What the recipe calls the person's sex, age, ethnicity and muscle. Ages are 25 years at 0 and 90 at 1."""
     muscle = float(np.clip(_MUSCLE_MIDDLE + _MUSCLE_STEP * muscularity, *_MUSCLE_RANGE))
     out = {
@@ -274,8 +265,9 @@ def _surprising(population: Population, x: np.ndarray) -> str | None:
     if abs(far[worst]) <= FAR_MEASUREMENT:
         return None
     value = np.exp(x[VARIABLES.index(worst)])
+    where = "above" if far[worst] > 0 else "below"
     return (
-        f"flagged: a {LABELS[worst]} of {value:.1f} lies {abs(far[worst]):.1f} SD {'above' if far[worst] > 0 else 'below'} "
+        f"flagged: the {LABELS[worst]} of {value:.1f} {worst.rsplit('_', 1)[1]} lies {abs(far[worst]):.1f} SD {where} "
         f"what the other measurements lead to expect. Check them and their units."
     )
 
@@ -284,8 +276,8 @@ def _far(distance: float) -> str | None:
     if distance <= FAR_BODY:
         return None
     return (
-        f"flagged: the measurements ask for a body {distance:.1f} SD away from those the model knows for this sex and age "
-        f"(flagged from {FAR_BODY:g})."
+        f"flagged: the measurements ask for a body {distance:.1f} SD away from those the model knows for this sex and "
+        f"age (flagged from {FAR_BODY:g})."
     )
 
 
@@ -299,7 +291,7 @@ def _outside_span(betas: np.ndarray, body: BodyData) -> str | None:
     k = int(np.argmax(outside))
     return (
         f"the measurements ask for a body outside the span of the body model '{body.name}' (beta {k + 1} would be "
-        f"{betas[k]:.2f}, of {span[0, k]:.2f} to {span[1, k]:.2f}). Check them; no body is made rather than another one."
+        f"{betas[k]:.2f}, of {span[0, k]:.2f} to {span[1, k]:.2f}). Check them; none is made rather than another one."
     )
 
 
@@ -309,13 +301,16 @@ def _limit(name: str, volume: np.ndarray | float) -> np.ndarray | float:
     return TOLERANCE["stature_cm" if name == "stature_cm" else "girth_cm"]
 
 
-def _missed(asked: dict[str, float], measured: dict[str, np.ndarray], row: int) -> str | None:
-    missed = []
+def _missed(asked: dict[str, float], measured: dict[str, np.ndarray]) -> str | None:
+    missed, worst = [], 0.0
     for name, value in asked.items():
-        residual = measured[name][row] - value
-        if abs(residual) > _limit(name, measured["volume_l"][row]):
+        residual = float(measured[name] - value)
+        share = abs(residual) / float(_limit(name, measured["volume_l"]))
+        worst = max(worst, share)
+        if share > 1:
             unit = "l" if name == "volume_l" else "cm"
-            missed.append(f"{LABELS[name]} {residual:+.1f} {unit} off the {value:.1f} asked for")
+            missed.append(f"{LABELS[name]} {value + residual:.1f} instead of {value:.1f} {unit}")
     if not missed:
         return None
-    return "flagged: no body of the model has all that was asked; the nearest has " + ", ".join(missed) + "."
+    what = "refused" if worst > MISSED_BY_FAR else "flagged"
+    return f"{what}: no body of the model has all that was asked; the nearest has " + ", ".join(missed) + "."

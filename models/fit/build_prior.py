@@ -17,7 +17,7 @@ import pandas as pd
 import pyreadstat
 
 from models.body.files import open_body
-from models.fit.population import MEASURED, VARIABLES, Population, fit_population
+from models.fit.population import MEASURED, VARIABLES, Population, fit_population, heaviness
 from models.fit.prior import PHENOTYPES, fingerprint
 
 NHANES = {
@@ -29,7 +29,8 @@ NHANES = {
     "triceps_skinfold_mm": "BMXTRI",
     "subscapular_skinfold_mm": "BMXSUB",
 }
-# ANSUR II's waist is taken at the navel; the term for soldiers takes up the mean difference from the iliac crest.
+# ANSUR II's waist is taken at the navel, a little below the iliac crest; for what it is used for here it stands for
+# that one.
 ANSUR = {
     "stature_cm": "stature",
     "weight_kg": "weightkg",
@@ -45,35 +46,41 @@ ADULT = 18
 
 
 def read_nhanes(folder: Path) -> pd.DataFrame:
-    """Adults who are not pregnant: sex, age, weight (survey) and the measurements of NHANES."""
+    """Adults who are not pregnant: sex, age, weight (of the survey) and the measurements that NHANES took."""
     demo, _ = pyreadstat.read_xport(str(folder / "DEMO.XPT"))
     measured, _ = pyreadstat.read_xport(str(folder / "BMX.XPT"))
     people = demo.merge(measured, on="SEQN")
-    people = people[(people.RIDAGEYR >= ADULT) & (people.RIDEXPRG != 1) & (people.WTMEC2YR > 0)]
+    known = (people.WTMEC2YR > 0) & people.BMXHT.notna() & people.BMXWT.notna()
+    people = people[(people.RIDAGEYR >= ADULT) & (people.RIDEXPRG != 1) & known]
     columns = {"sex": np.where(people.RIAGENDR == 1, "M", "F"), "age": people.RIDAGEYR, "weight": people.WTMEC2YR}
-    return pd.DataFrame({**columns, "soldier": 0.0, **{name: people[code] for name, code in NHANES.items()}})
+    return pd.DataFrame({**columns, **{name: people[code] for name, code in NHANES.items()}})
 
 
 def read_ansur(folder: Path) -> pd.DataFrame:
-    """Soldiers: sex, age and the measurements of ANSUR; lengths come in mm, mass in hectograms."""
+    """Soldiers: sex, age and the measurements that ANSUR II took; its lengths are in mm, its mass in hectograms."""
     frames = []
     for sex, file in (("M", "ANSUR_II_MALE_Public.csv"), ("F", "ANSUR_II_FEMALE_Public.csv")):
         people = pd.read_csv(folder / file, encoding="latin-1")
         measured = {name: people[column] / 10 for name, column in ANSUR.items()}
-        frames.append(pd.DataFrame({"sex": sex, "age": people.Age, "weight": 1.0, "soldier": 1.0, **measured}))
+        frames.append(pd.DataFrame({"sex": sex, "age": people.Age, **measured}))
     return pd.concat(frames, ignore_index=True)
 
 
-def population(people: pd.DataFrame) -> Population:
-    """The joint distribution of one sex. people: as of `read_nhanes` and `read_ansur`, one under the other."""
+def _rows(people: pd.DataFrame) -> np.ndarray:
     rows = np.full((len(people), len(VARIABLES)), np.nan)
     rows[:, 0] = people.age
     rows[:, 1] = (people.age - 45) ** 2 / 100
-    rows[:, 2] = people.soldier
+    rows[:, 2] = heaviness(people.stature_cm, people.weight_kg)
     for name in MEASURED:
-        rows[:, VARIABLES.index(name)] = np.log(people[name])
-    weights = people.weight / people.groupby("soldier").weight.transform("mean")
-    return fit_population(rows, weights.to_numpy())
+        if name in people:
+            rows[:, VARIABLES.index(name)] = np.log(people[name])
+    return rows
+
+
+def population(nhanes: pd.DataFrame, ansur: pd.DataFrame, sex: str) -> Population:
+    """The joint distribution of the measurements of one sex."""
+    nhanes, ansur = nhanes[nhanes.sex == sex], ansur[ansur.sex == sex]
+    return fit_population(_rows(nhanes), (nhanes.weight / nhanes.weight.mean()).to_numpy(), _rows(ansur))
 
 
 def shape(samples: dict[str, np.ndarray], sex: str) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +96,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("prior.npz"))
     chosen = parser.parse_args()
-    people = pd.concat([read_nhanes(chosen.nhanes), read_ansur(chosen.ansur)], ignore_index=True)
+    nhanes, ansur = read_nhanes(chosen.nhanes), read_ansur(chosen.ansur)
     with np.load(chosen.samples) as stored:
         samples = dict(stored)
     body = open_body()
@@ -97,7 +104,7 @@ def main() -> None:
         parser.error(f"the samples have {samples['betas'].shape[1]} betas, the packaged body {body.n_betas}")
     out = {"population_variables": np.array(VARIABLES), "body": np.array(fingerprint(body))}
     for sex in "FM":
-        of_sex = population(people[people.sex == sex])
+        of_sex = population(nhanes, ansur, sex)
         out[f"population_mean_{sex}"], out[f"population_covariance_{sex}"] = of_sex.mean, of_sex.covariance
         out[f"shape_mean_{sex}"], out[f"shape_covariance_{sex}"] = shape(samples, sex)
     np.savez_compressed(chosen.out, **out)

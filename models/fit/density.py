@@ -26,8 +26,8 @@ def expected_body_fat(sex: np.ndarray, age: np.ndarray, bmi: np.ndarray) -> np.n
 def body_density(sex: np.ndarray, age: np.ndarray, bmi: np.ndarray) -> np.ndarray:
     """Density of the whole body, kg/l, for sex ("F", "M"), age (years) and BMI (kg/m²); shapes broadcast.
 
-    Body fat by `expected_body_fat`, turned around by Siri 1961 (BFP = 495 / density - 450). The density that two people
-    of one sex, age and BMI truly have differs by about 0.01 kg/l; nothing in this project tells it to a body, because an
-    estimator would then learn from a body's volume what no camera could see.
+    Body fat by `expected_body_fat`, turned around by Siri 1961 (BFP = 495 / density - 450). The density that two
+    people of one sex, age and BMI truly have differs by about 0.01 kg/l; nothing in this project tells it to a body,
+    because an estimator would then learn from a body's volume what no camera could see.
     """
     return 495.0 / (expected_body_fat(sex, age, bmi) + 450.0)

@@ -66,7 +66,7 @@ class ShapePrior:
 
 @dataclass(frozen=True)
 class Prior:
-    """population and shape by sex; `usual_distance` the distance that 999 of 1000 bodies of the recipe stay within."""
+    """population and shape by sex."""
 
     population: dict[str, Population]
     shape: dict[str, ShapePrior]
@@ -88,7 +88,8 @@ def _stored() -> dict[str, np.ndarray]:
 
 
 def load_prior(body: BodyData) -> Prior:
-    """The prior for a body model: the packaged one for the open body it was made for, else betas of standard normal form.
+    """The prior for a body model: the packaged one for the open body it was made for, else betas of standard normal
+    form.
 
     Raises ModelFileError where the packaged prior was made for another version of the open body.
     """

@@ -84,13 +84,13 @@ def read_people(people: Mapping[str, Any]) -> list[Request]:
     ethnicities = [_text(value) for value in people["ethnicity"]] if "ethnicity" in people else [None] * n
     subjects = people["subject"] if "subject" in people else getattr(people, "index", range(n))
     if len(ethnicities) != n or len(subjects) != n:
-        raise BodyRequestError("The columns of the table of people differ in length.", remedy="Give one value a person.")
+        raise BodyRequestError(
+            "The columns of the table of people differ in length.", remedy="Give one value a person."
+        )
     requests = []
     for i, subject in enumerate(subjects):
         known = {name: float(column[i]) for name, column in numbers.items() if not np.isnan(column[i])}
-        requests.append(
-            Request(str(subject), sexes[i] or "", ethnicities[i], known, _impossible(sexes[i], known))
-        )
+        requests.append(Request(str(subject), sexes[i] or "", ethnicities[i], known, _impossible(sexes[i], known)))
     return requests
 
 
@@ -108,7 +108,9 @@ def _numbers(column: Any, name: str, n: int) -> np.ndarray:
             remedy="Give numbers, and NaN where a value is not known.",
         ) from None
     if len(values) != n:
-        raise BodyRequestError("The columns of the table of people differ in length.", remedy="Give one value a person.")
+        raise BodyRequestError(
+            "The columns of the table of people differ in length.", remedy="Give one value a person."
+        )
     return values
 
 
@@ -117,13 +119,14 @@ def _impossible(sex: str | None, known: dict[str, float]) -> str | None:
         return f"The sex is {sex or 'not given'!r}; give F or M."
     for name, (low, high), unit, what in (
         ("age", _AGE, "years", "the bodies are those of adults"),
-        ("stature_cm", _STATURE, "cm", "no adult's stature"),
-        ("weight_kg", _MASS, "kg", "no adult's mass"),
+        ("stature_cm", _STATURE, "cm", "not an adult's stature"),
+        ("weight_kg", _MASS, "kg", "not an adult's mass"),
     ):
         if name not in known:
             return f"The {LABELS.get(name, name)} is not given; a body cannot be found without it."
         if not low <= known[name] <= high:
-            return f"The {LABELS.get(name, name)} is {known[name]:g} {unit}, outside {low:g} to {high:g}: {what}. Check it."
+            label = LABELS.get(name, name)
+            return f"The {label} is {known[name]:g} {unit}, outside {low:g} to {high:g} {unit}: {what}. Check it."
     stature = known["stature_cm"]
     bmi = known["weight_kg"] / (stature / 100) ** 2
     if not _BMI[0] <= bmi <= _BMI[1]:
@@ -134,8 +137,8 @@ def _impossible(sex: str | None, known: dict[str, float]) -> str | None:
     for name, (low, high) in ASKABLE.items():
         if name in known and not low <= known[name] / stature <= high:
             return (
-                f"A {LABELS[name]} of {known[name]:g} cm is impossible at a stature of {stature:g} cm: it must lie between "
-                f"{low * stature:.0f} and {high * stature:.0f} cm. Check both and their units."
+                f"The {LABELS[name]} of {known[name]:g} cm is impossible at a stature of {stature:g} cm: it must lie "
+                f"between {low * stature:.0f} and {high * stature:.0f} cm. Check both and their units."
             )
     for name in SKINFOLDS:
         if name in known and not _SKINFOLD[0] <= known[name] <= _SKINFOLD[1]:

@@ -1,11 +1,12 @@
 """Measuring straight from betas, with derivatives: what a fit turns thousands of times.
 
-A shaped body is linear in its betas, so that landmark points and vertices are too, and the volume is a polynomial of the
-third degree whose coefficients are computed once. Only the vertices that a tape can touch are ever computed.
+A shaped body is linear in its betas, so that landmark points and vertices are too, and the volume is a polynomial of
+the third degree whose coefficients are computed once. Only the vertices that a tape can touch are ever computed.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,11 +35,13 @@ class ShapeGauge:
         number[needed] = np.arange(len(needed))
         shapes = np.asarray(body.shapedirs, np.float64)
         self._template = np.ascontiguousarray(body.v_template[needed], np.float64)
-        self._shapes = np.ascontiguousarray(shapes[needed])
+        self._shapes = np.ascontiguousarray(body.shapedirs[needed], np.float32)
+        self._shapes_by_beta = np.ascontiguousarray(self._shapes.reshape(-1, self.n_betas).T)
         self._point_template = marks.points @ body.v_template
         self._point_shapes = np.ascontiguousarray(
             (marks.points @ shapes.reshape(len(shapes), -1)).reshape(-1, 3, self.n_betas)
         )
+        self._point_shapes_by_beta = np.ascontiguousarray(self._point_shapes.reshape(-1, self.n_betas).T)
         self._edges = number[marks.edges]
         self._crown, self._sole = number[marks.crown], number[marks.sole]
         self._marks = marks
@@ -49,8 +52,8 @@ class ShapeGauge:
         """Measurements (M,) of one body and their derivatives (M, K). betas (K,). The sum is the same in any batch."""
         betas = np.ascontiguousarray(betas, np.float64)
         marks = self._marks
-        vertices = tape.shaped(self._template, self._shapes, betas)
-        points = tape.shaped(self._point_template, self._point_shapes, betas)
+        vertices = tape.shaped(self._template, self._shapes_by_beta, betas)
+        points = tape.shaped(self._point_template, self._point_shapes_by_beta, betas)
         girths, by_beta = tape.girths_by_beta(
             vertices, self._shapes, points, self._point_shapes,
             self._edges, marks.offsets, marks.planes, marks.fractions, marks.upright, marks.girth_of, len(GIRTHS),
@@ -86,15 +89,18 @@ class ShapeGauge:
 
 
 def _volume_coefficients(body: BodyData) -> np.ndarray:
-    """T (K+1, K+1, K+1), symmetric: volume = Σ T_abc x_a x_b x_c with x = (1, betas)."""
+    """T (K+1, K+1, K+1), symmetric: volume = Σ T_abc x_a x_b x_c with x = (1, betas).
+
+    The volume under a triangle is its mean height times the area of its shadow; all of them add up to the enclosed one.
+    """
     basis = np.concatenate([body.v_template[:, :, None], np.asarray(body.shapedirs, np.float64)], axis=2)
     k = basis.shape[2]
     a, b, c = (basis[np.asarray(body.faces)[:, i]] for i in range(3))
-    first = a.reshape(-1, k).T
-    cubic = np.zeros((k, k, k))
-    for j in range(k):
-        cross = np.cross(b[:, :, j, None], c, axis=1)
-        cubic[:, j, :] = first @ cross.reshape(-1, k)
-    cubic /= 6
-    cubic = sum(cubic.transpose(order) for order in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))) / 6
+    height = (a[:, 2] + b[:, 2] + c[:, 2]) / 6
+    ab, ac = b - a, c - a
+    cubic = np.empty((k, k, k))
+    for i in range(k):
+        weight = height[:, i, None]
+        cubic[i] = (weight * ab[:, 0]).T @ ac[:, 1] - (weight * ac[:, 0]).T @ ab[:, 1]
+    cubic = sum(cubic.transpose(order) for order in itertools.permutations(range(3))) / 6
     return np.ascontiguousarray(cubic if cubic[0, 0, 0] > 0 else -cubic)

@@ -41,11 +41,13 @@ GLUTEAL_FOLD = 0.01
 INFRATHYROID = 0.30
 # The lateral edge of the acromion lies beyond the shoulder joint by this share of the upper arm.
 ACROMION = 0.08
-# A tape looks only at edges that lie, on the template, within this share of stature of its plane: about 13 cm. Bodies of
-# every shape have been checked to have no other edge there (tests/unit/measure/test_tape.py).
+# A tape looks only at edges that lie, on the template, within this share of stature of its plane: about 13 cm. Bodies
+# of every shape have been checked to have no other edge there (tests/unit/measure/test_tape.py).
 REACH = 0.07
 # Levels between knee and ankle joint among which the largest calf girth is looked for.
 CALF_LEVELS = (0.16, 0.20, 0.24, 0.28, 0.32, 0.36, 0.40)
+
+_STANDARD = "Its template must be a standing body in T-pose, y up, z forward, in metres."
 
 GIRTHS = (
     "chest_cm",
@@ -126,7 +128,7 @@ def _locate(body: BodyData) -> Landmarks:
         if not len(found):
             raise ModelFileError(
                 f"The body model '{body.name}' has no {what} where one is expected.",
-                remedy="Its template must be a standing body in T-pose, y up, z forward, in metres.",
+                remedy=_STANDARD,
             )
         return int(found[np.argmax(value[found])])
 
@@ -141,11 +143,15 @@ def _locate(body: BodyData) -> Landmarks:
     seat = trunk & (V[:, 1] > V[crotch, 1]) & (height < ILIAC_CREST)
     bust = [extreme(breast & side, V[:, 2], "bust point") for side in on_side.values()]
     buttock = [extreme(seat & side, -V[:, 2], "buttock") for side in on_side.values()]
+    faces = np.asarray(body.faces, np.int64)
     acromion = []
     for shoulder, elbow in ((LEFT_SHOULDER, LEFT_ELBOW), (RIGHT_SHOULDER, RIGHT_ELBOW)):
         x = joints[shoulder][0] + ACROMION * (joints[elbow][0] - joints[shoulder][0])
-        over = (np.hypot(V[:, 0] - x, V[:, 2] - joints[shoulder][2]) < 0.012 * stature) & (V[:, 1] > joints[shoulder][1])
-        acromion.append(extreme(over, V[:, 1], "acromion"))
+        acromion.append(_skin_above(V, faces, x, joints[shoulder][2]))
+        if acromion[-1] is None:
+            raise ModelFileError(
+                f"The body model '{body.name}' has no skin above its shoulder joints.", remedy=_STANDARD
+            )
 
     one = sp.identity(len(V), format="csr")
     regressor = sp.csr_matrix(body.joint_regressor)
@@ -161,8 +167,8 @@ def _locate(body: BodyData) -> Landmarks:
         "bust": (one[bust[0]] + one[bust[1]]) / 2,
         "buttock": (one[buttock[0]] + one[buttock[1]]) / 2,
         "crotch": one[crotch],
-        "left acromion": one[acromion[0]],
-        "right acromion": one[acromion[1]],
+        "left acromion": acromion[0],
+        "right acromion": acromion[1],
     }
     names = tuple(rows)
     points = sp.vstack(list(rows.values()), format="csr")
@@ -173,7 +179,8 @@ def _locate(body: BodyData) -> Landmarks:
     along = (V - neck) @ axis / np.linalg.norm(joints[HEAD] - neck)
     aside = np.linalg.norm(V - neck - ((V - neck) @ axis)[:, None] * axis, axis=1)
     throat = trunk & (along > -0.6) & (along < 1.2) & (aside < 0.055 * stature)
-    leg, arm = right_leg > 0.5, right_arm > 0.5
+    # At the groin, skin that the hip moves only a little belongs to the thigh all the same.
+    leg, arm = trunk & (right_leg > 0.1) & (right_leg > left_leg), right_arm > 0.5
     planes: list[tuple[str, str, str, float, bool, np.ndarray]] = [
         ("chest_cm", "bust", "bust", 0.0, True, trunk),
         ("waist_cm", "hips", "neck", ILIAC_CREST + TAPE_ABOVE_CREST, True, trunk),
@@ -185,7 +192,7 @@ def _locate(body: BodyData) -> Landmarks:
         ("neck_cm", "neck", "head", INFRATHYROID, False, throat),
         *(("calf_cm", "right knee", "right ankle", level, False, leg) for level in CALF_LEVELS),
     ]
-    all_edges = _unique_edges(np.asarray(body.faces, np.int64))
+    all_edges = _unique_edges(faces)
     cut = []
     for _, start, end, fraction, upright, part in planes:
         a, b = (points[names.index(name)] @ V for name in (start, end))
@@ -204,6 +211,22 @@ def _locate(body: BodyData) -> Landmarks:
         crown=np.flatnonzero(V[:, 1] > V[:, 1].max() - 0.06 * stature),
         sole=np.flatnonzero(V[:, 1] < V[:, 1].min() + 0.06 * stature),
     )
+
+
+def _skin_above(V: np.ndarray, faces: np.ndarray, x: float, z: float) -> sp.csr_matrix | None:
+    """The highest point of the skin at (x, z), as weights (1, V) of its face's corners; None where there is none."""
+    corners = V[faces]
+    (ax, bx, cx), (az, bz, cz) = corners[:, :, 0].T, corners[:, :, 2].T
+    area = (bx - ax) * (cz - az) - (cx - ax) * (bz - az)
+    area[area == 0] = np.inf
+    weight_b = ((x - ax) * (cz - az) - (cx - ax) * (z - az)) / area
+    weight_c = ((bx - ax) * (z - az) - (x - ax) * (bz - az)) / area
+    weights = np.stack([1 - weight_b - weight_c, weight_b, weight_c], axis=1)
+    inside = np.flatnonzero((weights >= 0).all(axis=1) & np.isfinite(area))
+    if not len(inside):
+        return None
+    top = inside[np.argmax((weights[inside] * corners[inside, :, 1]).sum(axis=1))]
+    return sp.csr_matrix((weights[top], ([0, 0, 0], faces[top])), shape=(1, len(V)))
 
 
 def _unique_edges(faces: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What is measured on a body, by one definition each, and the measuring.
 
-Lengths in cm, area in m², volume in litres. The definitions are those of a tape on a standing person as far as a mesh in
-T-pose can follow them; docs/measurements.md explains each at length.
+Lengths in cm, area in m², volume in litres. The definitions are those of a tape on a standing person as far as a mesh
+in T-pose can follow them; docs/measurements.md explains each at length.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Definition:
 
 MEASUREMENTS: dict[str, Definition] = {
     "stature_cm": Definition(
-        "cm", "Vertical distance from the sole to the highest point of the head.", "ISO 8559-1:2017, stature; NHANES BMXHT"
+        "cm",
+        "Vertical distance from the sole to the highest point of the head.",
+        "ISO 8559-1:2017, stature; NHANES BMXHT",
     ),
     "chest_cm": Definition(
         "cm",
@@ -76,7 +78,9 @@ MEASUREMENTS: dict[str, Definition] = {
         "ISO 8559-1:2017, calf girth; ANSUR II, calf circumference; NHANES BMXCALF",
     ),
     "leg_length_cm": Definition(
-        "cm", "Vertical distance from the sole to the crotch.", "ISO 8559-1:2017, inside leg height; ANSUR II, crotch height"
+        "cm",
+        "Vertical distance from the sole to the crotch.",
+        "ISO 8559-1:2017, inside leg height; ANSUR II, crotch height",
     ),
     "shoulder_breadth_cm": Definition(
         "cm", "Distance between the lateral edges of the two acromia (biacromial).", "ANSUR II, biacromial breadth"
@@ -86,6 +90,9 @@ MEASUREMENTS: dict[str, Definition] = {
     "waist_to_hip": Definition("1", "Waist girth over hip girth.", "WHO 2008, waist–hip ratio"),
     "waist_to_stature": Definition("1", "Waist girth over stature.", "Ashwell and Hsieh 2005, waist-to-height ratio"),
 }
+
+
+_STAND = "Measure bodies that stand in T-pose, y up, in metres."
 
 
 def measure(vertices: np.ndarray, body: BodyData) -> dict[str, np.ndarray]:
@@ -128,17 +135,16 @@ def _measure_one(vertices: np.ndarray, marks: Landmarks, faces: np.ndarray, row:
             f"Body {row} has vertices that are not finite numbers.", remedy="Check the betas it was made from."
         )
     points = marks.points @ vertices
-    by_plane = tape.girths(
-        vertices, points, marks.edges, marks.offsets, marks.planes, marks.fractions, marks.upright
-    )
+    at = {name: points[i] for i, name in enumerate(marks.names)}
+    spine = at["neck"] - at["hips"]
+    if spine[1] < 0.8 * np.linalg.norm(spine):
+        raise BodyRequestError(f"Body {row} does not stand upright.", remedy=_STAND)
+    by_plane = tape.girths(vertices, points, marks.edges, marks.offsets, marks.planes, marks.fractions, marks.upright)
     girth = np.zeros(len(GIRTHS))
     np.maximum.at(girth, marks.girth_of, by_plane)
     if not girth.all():
         missed = ", ".join(name for name, value in zip(GIRTHS, girth, strict=True) if not value)
-        raise BodyRequestError(
-            f"The tape misses body {row} at: {missed}.", remedy="Measure standing bodies in T-pose, y up, in metres."
-        )
-    at = {name: points[i] for i, name in enumerate(marks.names)}
+        raise BodyRequestError(f"The tape misses body {row} at: {missed}.", remedy=_STAND)
     bottom = vertices[:, 1].min()
     volume, area = tape.volume_and_area(vertices, faces)
     return np.array(

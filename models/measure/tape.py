@@ -57,9 +57,7 @@ def convex_hull(points):
     for i in range(1, n):
         j = i
         while (
-            j > 0
-            and points[order[j], 0] == points[order[j - 1], 0]
-            and points[order[j], 1] < points[order[j - 1], 1]
+            j > 0 and points[order[j], 0] == points[order[j - 1], 0] and points[order[j], 1] < points[order[j - 1], 1]
         ):
             order[j], order[j - 1] = order[j - 1], order[j]
             j -= 1
@@ -118,14 +116,12 @@ def closed_length(points):
 
 @jit
 def plane_of(points, plane, fraction, upright):
-    """Origin and unit normal of a plane between landmark points plane[0] and plane[1]; upright planes are horizontal."""
+    """Origin and unit normal of a plane between landmark points plane[0] and plane[1]; upright planes are
+    horizontal."""
     a = points[plane[0]]
     b = points[plane[1]]
     origin = a + fraction * (b - a)
-    if upright:
-        normal = np.array([0.0, 1.0, 0.0])
-    else:
-        normal = (b - a) / np.sqrt(((b - a) ** 2).sum())
+    normal = np.array([0.0, 1.0, 0.0]) if upright else (b - a) / np.sqrt(((b - a) ** 2).sum())
     return origin, normal
 
 
@@ -224,21 +220,21 @@ def volume_and_area(vertices, faces):
 
 
 @jit
-def shaped(template, shapes, betas):
-    out = template.copy()
-    for v in range(shapes.shape[0]):
-        for c in range(3):
-            total = 0.0
-            for k in range(shapes.shape[2]):
-                total += shapes[v, c, k] * betas[k]
-            out[v, c] += total
-    return out
+def shaped(template, by_beta, betas):
+    """template (V, 3) moved by betas (K,); by_beta (K, 3 V), one row for each beta."""
+    out = template.ravel().copy()
+    for k in range(by_beta.shape[0]):
+        for i in range(by_beta.shape[1]):
+            out[i] += betas[k] * by_beta[k, i]
+    return out.reshape(template.shape)
 
 
 @jit
 def girths_by_beta(
     vertices, shapes, points, point_shapes, edges, offsets, planes, fractions, upright, girth_of, n_girths
 ):
+    """Girths (G,) and their derivatives (G, K); arguments as of `girths` and `girth_gradient`, girth_of (P,) names the
+    girth that a plane belongs to: the largest of its planes, which stand together, is the girth."""
     girths = np.zeros(n_girths)
     by_beta = np.zeros((n_girths, shapes.shape[2]))
     for p in range(planes.shape[0]):
@@ -260,6 +256,7 @@ def girths_by_beta(
 
 @jit
 def cubic(coefficients, betas):
+    """Σ T_abc x_a x_b x_c with x = (1, betas) and symmetric T (K+1, K+1, K+1), and its derivative by betas (K,)."""
     k = len(betas) + 1
     x = np.ones(k)
     x[1:] = betas
