@@ -1,0 +1,217 @@
+"""A run whose process or workers are killed at any moment ends, when it is called again, as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs_support"))
+
+from scan_study import ScanStudy
+
+from studies.registry.schema import Run
+from studies.registry.workspace import Registry, open_registry
+
+SUPPORT = Path(__file__).resolve().parents[1] / "runs_support"
+SCANS = 30
+DELAY = 0.02
+MARKS = {4: b"NO PERSON", 9: b"RAISES", 14: b"NOT A NUMBER"}
+CONSENTS = ("photos", "silhouettes", "none")
+DONE = f"finished: {SCANS} outcomes, 0 remaining\n"
+
+
+def photo(number: int, view: str) -> bytes:
+    return MARKS.get(number, b"") + f"photo of {number}, {view}".encode()
+
+
+def scan_study(registry: Registry) -> ScanStudy:
+    return ScanStudy(registry, SCANS, consents=CONSENTS, photo=photo)
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path) -> Iterator[Registry]:
+    with open_registry(tmp_path / "workspace", create=True) as opened:
+        yield opened
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    outcomes: dict[str, tuple[Any, ...]]
+    files: set[str]
+
+
+@pytest.fixture(scope="session")
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """What a run leaves when nobody kills it."""
+    with open_registry(tmp_path_factory.mktemp("unharmed") / "workspace", create=True) as opened:
+        study = scan_study(opened)
+        study.run()
+        return Undisturbed(study.outcomes(), study.files())
+
+
+class RunProcess:
+    """`run_scans.py`, and whatever it starts, all of which carry its mark."""
+
+    def __init__(self, registry: Registry, engine: str, delay: float = DELAY):
+        self.mark = uuid.uuid4().hex
+        self.process = subprocess.Popen(
+            [sys.executable, SUPPORT / "run_scans.py", registry.folder, engine, str(delay)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "CALLIPER_TEST_MARK": self.mark},
+        )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.end()
+
+    def end(self) -> tuple[int, str]:
+        out, error = self.process.communicate(timeout=120)
+        return self.process.returncode, out if self.process.returncode == 0 else out + error
+
+    def others(self) -> list[int]:
+        """The processes that it has started, and theirs."""
+        return [number for number in marked_processes(self.mark) if number != self.process.pid]
+
+    def workers(self) -> list[int]:
+        return [number for number in self.others() if b"studies.runs.worker" in read(f"/proc/{number}/cmdline")]
+
+
+def read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def marked_processes(mark: str) -> list[int]:
+    wanted = f"CALLIPER_TEST_MARK={mark}".encode()
+    numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [number for number in numbers if wanted in read(f"/proc/{number}/environ").split(b"\0")]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def seconds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """How long an undisturbed run takes as a process, by engine; measured when first asked for."""
+
+    class Measured(dict):
+        def __missing__(self, engine: str) -> float:
+            with open_registry(tmp_path_factory.mktemp("measured") / "workspace", create=True) as opened:
+                scan_study(opened)
+                started = time.monotonic()
+                assert RunProcess(opened, engine).end() == (0, DONE)
+                self[engine] = time.monotonic() - started
+            return self[engine]
+
+    return Measured()
+
+
+def check_what_is_left(study: ScanStudy, unharmed: Undisturbed) -> int:
+    """After a kill: whatever is there is whole and as it should be. How many outcomes there are."""
+    if not study.rows(Run):
+        return 0
+    left = study.outcomes()
+    assert left.items() <= unharmed.outcomes.items()
+    assert study.held() <= study.files()
+    return len(left)
+
+
+def check_the_end(study: ScanStudy, unharmed: Undisturbed) -> None:
+    assert [row.status for row in study.rows(Run)] == ["finished"]
+    assert study.outcomes() == unharmed.outcomes
+    assert study.files() == unharmed.files
+    study.assert_tidy()
+
+
+def kill_and_go_on(registry: Registry, unharmed: Undisturbed, engine: str, moments: list[float]) -> None:
+    study = scan_study(registry)
+    for moment in moments:
+        process = RunProcess(registry, engine)
+        time.sleep(moment)
+        process.kill()
+        check_what_is_left(study, unharmed)
+        wait_until(lambda process=process: not process.others(), 120)  # a run that is gone leaves no worker behind
+    assert RunProcess(registry, engine, 0).end() == (0, DONE)
+    check_the_end(study, unharmed)
+
+
+@pytest.mark.parametrize("fraction", [0.45, 0.65, 0.85])
+def test_killed_at_some_moment(on_sqlite, unharmed, seconds, fraction: float) -> None:
+    kill_and_go_on(on_sqlite, unharmed, "local", [fraction * seconds["local"]])
+
+
+def test_killed_again_and_again(registry, unharmed, seconds) -> None:
+    kill_and_go_on(registry, unharmed, "local", [fraction * seconds["local"] for fraction in (0.6, 0.5, 0.7)])
+
+
+def test_killed_as_soon_as_something_is_written(on_sqlite, unharmed) -> None:
+    study = scan_study(on_sqlite)
+    process = RunProcess(on_sqlite, "local")
+    wait_until(lambda: bool(study.rows(Run)) and len(study.outcomes()) > 0)
+    process.kill()
+    assert 0 < check_what_is_left(study, unharmed) < SCANS
+    assert RunProcess(on_sqlite, "local", 0).end() == (0, DONE)
+    check_the_end(study, unharmed)
+
+
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_workers_are_killed_while_it_runs(on_sqlite, unharmed, engine: str) -> None:
+    """The run itself goes on, with other workers in their place."""
+    study = scan_study(on_sqlite)
+    process = RunProcess(on_sqlite, engine, 0.1)
+    for done in (2, 10, 20):
+        wait_until(lambda done=done: bool(study.rows(Run)) and len(study.outcomes()) >= done)
+        victims = process.workers() if engine == "local" else dask_workers(process)
+        os.kill(victims[-1], signal.SIGKILL)
+    assert process.end() == (0, DONE)
+    check_the_end(study, unharmed)
+
+
+def dask_workers(process: RunProcess) -> list[int]:
+    """Dask's worker processes: of what the run has started, all but the helpers of multiprocessing itself."""
+    return [number for number in process.others() if b"spawn_main" in read(f"/proc/{number}/cmdline")]
+
+
+def test_interrupted_from_the_keyboard(on_sqlite, unharmed) -> None:
+    study = scan_study(on_sqlite)
+    process = RunProcess(on_sqlite, "local")
+    wait_until(lambda: bool(study.rows(Run)) and len(study.outcomes()) > 3)
+    process.process.send_signal(signal.SIGINT)
+    code, said = process.end()
+    assert code != 0
+    assert "InterruptedRun" in said
+    assert [row.status for row in study.rows(Run)] == ["interrupted"]
+    study.assert_tidy()
+    assert RunProcess(on_sqlite, "local", 0).end() == (0, DONE)
+    check_the_end(study, unharmed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fraction", np.random.default_rng(11).uniform(0.05, 1.05, size=20).round(3))
+def test_killed_at_twenty_moments(registry, unharmed, seconds, fraction: float) -> None:
+    kill_and_go_on(registry, unharmed, "local", [fraction * seconds["local"]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fraction", np.random.default_rng(12).uniform(0.5, 1.05, size=5).round(3))
+def test_killed_on_dask(registry, unharmed, seconds, fraction: float) -> None:
+    kill_and_go_on(registry, unharmed, "dask", [fraction * seconds["dask"]])
