@@ -17,6 +17,7 @@ import great_expectations  # noqa: F401
 
 import calliper.app
 import calliper.commands.ingest  # noqa: F401
+import models.checkpoints.weights  # noqa: F401
 import reports.ingest_report  # noqa: F401
 import studies.ingest.ingest  # noqa: F401
 from calliper.__main__ import main
