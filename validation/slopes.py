@@ -32,6 +32,8 @@ NARROW = 2e-15
 SAMPLE = 100_000
 # A slope is taken for one that very many pairs share when so many of the sample have it.
 SHARED = 3
+# Orders of the points that are kept.
+KEPT = 8
 # Half the width in which a shared slope is looked for.
 HAIR = 1e-13
 
@@ -166,6 +168,7 @@ class Slopes(Ranked):
         self.raw_x, self.raw_y = x[order], y[order]
         self.x, self.y = u[order], v[order]
         self.n = len(x)
+        self._orders: dict[float, NDArray[np.intp]] = {}
 
     @cached_property
     def angles(self) -> Floats:
@@ -225,7 +228,12 @@ class Slopes(Ranked):
             return np.arange(self.n)
         if at >= math.pi / 2:
             return np.lexsort((self.y, -self.x))
-        return stable_order(self.y - math.tan(at) * self.x)
+        if at not in self._orders:
+            # Two orders that were counted are listed between soon after.
+            while len(self._orders) >= KEPT:
+                del self._orders[next(iter(self._orders))]
+            self._orders[at] = stable_order(self.y - math.tan(at) * self.x)
+        return self._orders[at]
 
 
 class Steepness(Ranked):
