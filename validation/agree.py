@@ -168,8 +168,8 @@ def agree(
             reference: over-reading the lean and under-reading the obese show there.
         fairness: whether each block of subgroups also has tests of equal bias, spread and MAE, of equal bias given the
             reference and the columns `covariates` (such as BMI), partially pooled estimates and detectable gaps, and
-            each group the comparisons of the tests. The p-values of the tests of equality are adjusted over the attributes,
-            each kind of test by itself.
+            each group the comparisons of the tests. The p-values of the tests of equality are adjusted over the
+            attributes, each kind of test by itself.
         margins: {"bias": largest |bias|, "mae": largest MAE} that is still good enough, for verdicts overall and, with
             `fairness`, for each group. Of bias and limits in the unit of `scale`; a bias on the log scale is a ratio,
             whose margin m stands for 1/m to m.

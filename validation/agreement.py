@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from validation.errors import Degenerate, OutOfRange, UnknownOption
-from validation.pairs import Floats, codes, confidence, option, pair, same
+from validation.pairs import Floats, at_least, codes, confidence, number, option, pair, same
 from validation.results import Estimate, Result, attempt, digits
 
 INTERVALS = ("exact", "exact-paired", "mover", "approximate", "approximate-1986")
@@ -235,6 +235,9 @@ def limits_of_agreement(
     """
     option(interval, INTERVALS, "interval")
     confidence(level), confidence(coverage, "coverage")
+    number(bias, "bias"), at_least(n, 2, "pairs")
+    if number(sd, "sd") < 0:
+        raise OutOfRange(f"sd must not be negative, and is {sd}")
     z = float(special.ndtri((1 + coverage) / 2))
     if sd == 0:
         reason = "all differences are equal"

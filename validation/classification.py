@@ -45,7 +45,7 @@ def two_by_two(test: ArrayLike, truth: ArrayLike, *, level: float = 0.95) -> Two
     if x.shape != y.shape or x.ndim != 1:
         raise ShapeMismatch(f"test has shape {x.shape} and truth {y.shape}: they must be pairs")
     if not len(x):
-        raise NotEnoughData("no cases")
+        raise NotEnoughData("there are no cases")
     tp, fp = int((x & y).sum()), int((x & ~y).sum())
     fn, tn = int((~x & y).sum()), int((~x & ~y).sum())
 

@@ -16,12 +16,14 @@ from scipy import optimize, special, stats
 
 from validation.agreement import chi_mean, equal_tailed_factor
 from validation.errors import NotConverged, OutOfRange
-from validation.pairs import confidence
+from validation.pairs import at_least, confidence, number, positive
 from validation.proportions import wilson
 from validation.resampling import generator
 from validation.results import Estimate, Result
 
 MOST = 1_000_000
+# Non-centralities beyond which a t of the other sign (probability below 1e-13) or of this sign is not looked for.
+NEVER, ALWAYS = -7.5, 1000.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ def smallest(power_at: Callable[[int], float], power: float, *, least: int = 3) 
     return high
 
 
+def beyond(t: float, df: float, shift: float) -> float:
+    """P(T > t), t > 0, of the non-central t distribution; SciPy's is NaN far out on the other side."""
+    if shift < NEVER or shift > ALWAYS:
+        return float(shift > 0)
+    return float(stats.nct.sf(t, df, shift))
+
+
 def limits_power(
     n: int, *, bias: float, sd: float, margin: float, coverage: float = 0.95, level: float = 0.95
 ) -> float:
@@ -59,14 +68,14 @@ def limits_power(
     probability with n - 1 degrees of freedom; never below 0. bias, sd and margin in one unit. An approximation: it
     may be six percentage points from the truth; `agreement_test` is exact.
     """
-    _positive(sd=sd, margin=margin)
-    confidence(level), confidence(coverage, "coverage")
+    positive(sd=sd, margin=margin)
+    number(bias, "bias"), at_least(n, 2), confidence(level), confidence(coverage, "coverage")
     z = float(special.ndtri((1 + coverage) / 2))
     se = sd * math.sqrt(1 / n + z * z / (2 * (n - 1)))
     t = float(special.stdtrit(n - 1, (1 + level) / 2))
     missed = 0.0
     for room in (margin - bias - z * sd, margin + bias - z * sd):
-        missed += float(stats.nct.cdf(t, n - 1, room / se))
+        missed += 1 - beyond(t, n - 1, room / se)
     return max(0.0, 1 - missed)
 
 
@@ -103,8 +112,8 @@ def agreement_test(
 
     `share` is the true share within ±margin.
     """
-    _positive(sd=sd, margin=margin)
-    confidence(coverage, "coverage"), confidence(alpha, "alpha")
+    positive(sd=sd, margin=margin)
+    number(bias, "bias"), at_least(n, 3), confidence(coverage, "coverage"), confidence(alpha, "alpha")
     z, df, root = float(special.ndtri((1 + coverage) / 2)), n - 1, math.sqrt(n)
 
     def size(g: float) -> float:
@@ -134,21 +143,21 @@ def agreement_test_sample_size(
 
 def expected_half_width(n: int, *, sd: float = 1.0, coverage: float = 0.95, level: float = 0.95) -> float:
     """Expected half width of the simultaneous interval for both limits of agreement: g E[s] (Jan and Shieh)."""
-    _positive(sd=sd)
-    df = n - 1
+    positive(sd=sd)
+    df = at_least(n, 2) - 1
     mean_sd = sd * math.sqrt(2 / df) * math.exp(special.gammaln(n / 2) - special.gammaln(df / 2))
     return equal_tailed_factor(n, coverage, level) * mean_sd
 
 
 def half_width_sample_size(*, width: float, sd: float = 1.0, coverage: float = 0.95, level: float = 0.95) -> int:
     """Smallest n whose expected half width is at most `width`."""
-    _positive(width=width)
+    positive(width=width)
     return smallest(lambda n: -expected_half_width(n, sd=sd, coverage=coverage, level=level), -width, least=5)
 
 
 def assurance(n: int, *, width: float, sd: float = 1.0, coverage: float = 0.95, level: float = 0.95) -> float:
     """Probability that the half width of the simultaneous interval for both limits is at most `width` (Jan, Shieh)."""
-    _positive(width=width, sd=sd)
+    positive(width=width, sd=sd), at_least(n, 2)
     g = equal_tailed_factor(n, coverage, level)
     return float(special.chdtr(n - 1, (n - 1) * (width / (g * sd)) ** 2))
 
@@ -166,6 +175,7 @@ def ccc_power(n: int, *, true: float, least: float, r: float | None = None, alph
     Lin's asymptotic variance, with `r` the true correlation (the coefficient itself, that is no bias, if not given).
     """
     r = true if r is None else r
+    at_least(n, 3), confidence(alpha, "alpha")
     if not -1 < least < true < 1 or abs(r) > 1 or abs(true) > abs(r):
         raise OutOfRange("it needs -1 < least < true < 1, and a correlation at least as large as the coefficient")
     u2 = 2 * (r / true - 1)  # no difference of scale: (x̄ - ȳ)² / (s_x s_y)
@@ -206,7 +216,8 @@ def mae_ratio_power(
     Delta method on the logarithm: variance (cv_a² + cv_b² - 2 correlation cv_a cv_b) / n with the coefficients of
     variation of the absolute errors (0.7555 for unbiased normal errors) and their correlation.
     """
-    if not ratio > claimed > 0 or not -1 < correlation < 1:
+    positive(ratio=ratio, claimed=claimed, cv_a=cv_a, cv_b=cv_b), at_least(n, 2), confidence(alpha, "alpha")
+    if not ratio > claimed or not -1 < correlation < 1:
         raise OutOfRange("it needs ratio > claimed > 0 and a correlation between -1 and 1")
     se = math.sqrt((cv_a**2 + cv_b**2 - 2 * correlation * cv_a * cv_b) / n)
     return float(special.ndtr(math.log(ratio / claimed) / se - special.ndtri(1 - alpha)))
@@ -229,25 +240,26 @@ def precision_df(*, excess: float, level: float = 0.95) -> int:
 
     Smallest df with sqrt(df / chi²(1 - level; df)) <= 1 + excess. Duplicates of n subjects give n, triplicates 2 n.
     """
-    _positive(excess=excess)
+    positive(excess=excess), confidence(level)
     return smallest(lambda df: -math.sqrt(df / float(special.chdtri(df, level))), -(1 + excess), least=2)
 
 
 def gap_power(n_a: int, n_b: int, *, gap: float, sd_a: float, sd_b: float, alpha: float = 0.05) -> float:
     """Power of Welch's two-sided test for a difference of means `gap` between two groups (bias, or MAE with the SDs
     of the absolute errors)."""
-    _positive(sd_a=sd_a, sd_b=sd_b)
+    positive(sd_a=sd_a, sd_b=sd_b)
+    number(gap, "gap"), at_least(n_a, 2), at_least(n_b, 2), confidence(alpha, "alpha")
     va, vb = sd_a**2 / n_a, sd_b**2 / n_b
     df = (va + vb) ** 2 / (va**2 / (n_a - 1) + vb**2 / (n_b - 1))
     t, shift = float(special.stdtrit(df, 1 - alpha / 2)), gap / math.sqrt(va + vb)
-    return float(stats.nct.sf(t, df, shift) + stats.nct.cdf(-t, df, shift))
+    return beyond(t, df, shift) + beyond(t, df, -shift)
 
 
 def gap_sample_size(
     *, gap: float, sd_a: float, sd_b: float, ratio: float = 1.0, power: float = 0.8, alpha: float = 0.05
 ) -> Design:
     """Smallest size of group a (b is `ratio` times as large) for `gap_power`."""
-    _positive(gap=gap, ratio=ratio)
+    positive(gap=gap, ratio=ratio)
 
     def at(n: int) -> float:
         return gap_power(n, max(2, round(ratio * n)), gap=gap, sd_a=sd_a, sd_b=sd_b, alpha=alpha)
@@ -258,7 +270,7 @@ def gap_sample_size(
 
 def detectable_gap(n_a: int, n_b: int, *, sd_a: float, sd_b: float, power: float = 0.8, alpha: float = 0.05) -> float:
     """Smallest difference of means that Welch's test finds with this power, for the groups at hand."""
-    _positive(sd_a=sd_a, sd_b=sd_b)
+    positive(sd_a=sd_a, sd_b=sd_b), at_least(n_a, 2), at_least(n_b, 2), confidence(power, "power")
     scale = math.sqrt(sd_a**2 / n_a + sd_b**2 / n_b)
 
     def short(gap: float) -> float:
@@ -282,11 +294,6 @@ def by_simulation(
 
     `succeeds(rng, n)` draws one study and says whether its claim was met.
     """
+    at_least(n, 1), at_least(runs, 1, "runs")
     rng = generator(seed, "power", n)
     return wilson(sum(bool(succeeds(rng, n)) for _ in range(runs)), runs, level=level)
-
-
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise OutOfRange(f"{name} must be positive, and is {value}")

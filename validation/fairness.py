@@ -22,9 +22,9 @@ from scipy import optimize, special, stats
 from validation.accuracy import ErrorTable
 from validation.agreement import mean_interval
 from validation.design import detectable_gap
-from validation.errors import Degenerate, NotEnoughData, ShapeMismatch, UnknownOption, ValidationError
+from validation.errors import Degenerate, NotEnoughData, OutOfRange, ShapeMismatch, UnknownOption, ValidationError
 from validation.multiplicity import benjamini_hochberg, holm
-from validation.pairs import Floats, codes, confidence, option, pair
+from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option, pair
 from validation.resampling import BLOCK, generator
 from validation.results import Estimate, Result
 from validation.subgroups import SubgroupFrame, group_labels, sort_key, subject_moments
@@ -174,7 +174,7 @@ def _adjusted_bias(
         contrast[-q:] = 0
         if i:
             contrast[p - q + i - 1] = 1  # the indicator's scale is 1
-        value, half = float(contrast @ beta), t * math.sqrt(float(contrast @ variance @ contrast))
+        value, half = float(contrast @ beta), t * math.sqrt(max(float(contrast @ variance @ contrast), 0.0))
         means[group_name] = Estimate(value, value - half, value + half, level, "HC3")
     p_value = float(special.fdtrc(q, n - p, statistic))
     return GroupTest(name, attribute, list(rows), statistic, q, n - p, p_value, means=means)
@@ -313,9 +313,12 @@ def partial_pooling(
     if len(names) < 2 or set(names) != set(standard_errors):
         raise NotEnoughData("pooling needs two groups or more, each with a standard error")
     y = np.array([estimates[name] for name in names], dtype=float)
-    v = np.array([standard_errors[name] for name in names], dtype=float) ** 2
+    with np.errstate(over="ignore"):
+        v = np.array([standard_errors[name] for name in names], dtype=float) ** 2
     if not (np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all()):
         raise Degenerate("every group needs an estimate and a positive standard error")
+    if max(np.abs(y).max(), v.max()) > LARGEST or v.min() < SMALLEST:
+        raise OutOfRange("estimates or standard errors leave double precision: rescale them")
     k = len(names)
 
     def excess(between: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,6 +67,29 @@ def codes(labels: ArrayLike | None, size: int, name: str = "subject") -> NDArray
     rank = np.empty(len(first), dtype=np.intp)
     rank[np.argsort(first)] = np.arange(len(first))
     return rank[inverse]
+
+
+def number(value: float, name: str) -> float:
+    """One finite number of a usable size."""
+    if not math.isfinite(value):
+        raise NotFinite(f"{name} must be a finite number, and is {value}")
+    if abs(value) > LARGEST or 0 < abs(value) < SMALLEST:
+        raise OutOfRange(f"{name} is {value:.3g}: rescale it, its powers leave double precision")
+    return float(value)
+
+
+def positive(**values: float) -> None:
+    """Refuse numbers that are not finite and above zero."""
+    for name, value in values.items():
+        if not number(value, name) > 0:
+            raise OutOfRange(f"{name} must be positive, and is {value}")
+
+
+def at_least(n: int, least: int, what: str = "subjects") -> int:
+    """A number of subjects that is large enough."""
+    if not n >= least:
+        raise NotEnoughData(f"{n} {what} where at least {least} are needed")
+    return int(n)
 
 
 def confidence(level: float, name: str = "level") -> float:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from validation.errors import Degenerate, NotEnoughData
-from validation.pairs import codes, column, confidence
+from validation.errors import Degenerate, NotEnoughData, OutOfRange
+from validation.pairs import at_least, codes, column, confidence, number
 from validation.reliability import icc
 from validation.repeated import grouped
 from validation.results import Estimate, Result
@@ -182,8 +182,11 @@ def corrected_sd(sd: float, n: int, reference_sd: float, reference_df: int, *, l
         sd: of n differences test - reference. reference_sd: within-subject SD of the reference, with its df.
 
     Interval: MOVER for a difference of two independent variances (Zou GY, Donner A. Stat Med 2008;27:1693-1702).
-    Raises Degenerate when the reference's error is as large as the differences.
+    Raises NotEnoughData, NotFinite, OutOfRange; Degenerate when the reference's error is as large as the differences.
     """
+    confidence(level), number(sd, "sd"), at_least(n, 2, "differences"), at_least(reference_df, 1, "degrees of freedom")
+    if number(reference_sd, "reference_sd") < 0:
+        raise OutOfRange(f"reference_sd must not be negative, and is {reference_sd}")
     if reference_sd >= sd:
         raise Degenerate("the reference's own error is as large as the differences")
     a, b = sd_interval(sd, n - 1, level=level), sd_interval(reference_sd, reference_df, level=level)

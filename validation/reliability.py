@@ -109,11 +109,17 @@ def icc(
     forms = dict(found.forms)
     for name in ("1", "A", "C"):
         one = interval_of(drawn[f"ICC({name},1)"], interval, level=level, scale="z")
-        for form, point in ((f"ICC({name},1)", one), (f"ICC({name},k)", one.map(lambda v: k * v / (1 + (k - 1) * v)))):
+        for form, point in ((f"ICC({name},1)", one), (f"ICC({name},k)", one.map(lambda v: _stepped_up(v, k)))):
             # Mean squares tell rounding from a spread: the points are theirs, and where they see none so is the reason.
             if found.forms[form].low is not None:
                 forms[form] = replace(point, estimate=found.forms[form].estimate)
     return replace(found, forms=forms)
+
+
+def _stepped_up(single: float, k: int) -> float:
+    """The correlation of means of k from that of single values (Spearman and Brown); NaN where it has no meaning."""
+    divisor = 1 + (k - 1) * single
+    return k * single / divisor if divisor > 0 else math.nan
 
 
 def _single(k: int) -> dict[str, Measure]:

@@ -226,7 +226,10 @@ def _se_of_intercept(
     ordered = np.sort(residual)
     se_median = float(ordered[n - place] - ordered[place - 1]) / (2 * z)
     about = snap(residual - float(np.median(residual)))
-    above, below = (float(concordance_scores(about[side], along[side]).sum()) for side in (about > 0, about < 0))
+    above, below = (
+        float(concordance_scores(about[side], along[side]).sum()) if side.sum() > 1 else 0.0
+        for side in (about > 0, about < 0)
+    )
     correlation = 2 * (above - below) / (n * (n - 1)) / math.sqrt(n * variance)
     lower, upper = (float(np.median(y - (slope + sign * se * z) * x)) for sign in (-1, 1))
     moved = (lower - upper) / (2 * se * z) - se_median / se * correlation
