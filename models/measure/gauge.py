@@ -98,9 +98,6 @@ def _volume_coefficients(body: BodyData) -> np.ndarray:
     a, b, c = (basis[np.asarray(body.faces)[:, i]] for i in range(3))
     height = (a[:, 2] + b[:, 2] + c[:, 2]) / 6
     ab, ac = b - a, c - a
-    cubic = np.empty((k, k, k))
-    for i in range(k):
-        weight = height[:, i, None]
-        cubic[i] = (weight * ab[:, 0]).T @ ac[:, 1] - (weight * ac[:, 0]).T @ ab[:, 1]
+    cubic = tape.triple_products(height, ab[:, 0], ac[:, 1], ac[:, 0], ab[:, 1]).reshape(k, k, k)
     cubic = sum(cubic.transpose(order) for order in itertools.permutations(range(3))) / 6
     return np.ascontiguousarray(cubic if cubic[0, 0, 0] > 0 else -cubic)

@@ -270,3 +270,24 @@ def cubic(coefficients, betas):
             total += inner * x[b]
         gradient[a] = total
     return (gradient * x).sum(), 3.0 * gradient[1:]
+
+
+@jit
+def triple_products(a, b, c, d, e):
+    """Σ over rows of a_i (b_j c_k - d_j e_k), as (K, K · K), of arrays (F, K).
+
+    Not left to the matrix products of NumPy: on a busy machine their threads wait for each other many times as long.
+    """
+    k = a.shape[1]
+    out = np.zeros((k, k * k))
+    inner = np.empty(k * k)
+    for f in range(a.shape[0]):
+        for j in range(k):
+            for m in range(k):
+                inner[j * k + m] = b[f, j] * c[f, m] - d[f, j] * e[f, m]
+        for i in range(k):
+            weight = a[f, i]
+            row = out[i]
+            for n in range(k * k):
+                row[n] += weight * inner[n]
+    return out
