@@ -30,6 +30,7 @@ REPEATED = ("varying", "constant", "mixed")
 SCALES = ("raw", "percent", "percent of reference", "log")
 # Three pairs: with two, a straight line through the differences has no residual left.
 LEAST = 3
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -189,14 +190,27 @@ def differences(x: Floats, y: Floats, *, scale: str = "raw") -> tuple[Floats, Fl
     if scale == "log":
         if (x <= 0).any() or (y <= 0).any():
             raise OutOfRange("the log scale needs positive values")
-        return np.log(x) - np.log(y), (np.log(x) + np.log(y)) / 2
+        u, v = np.log(x), np.log(y)
+        # Rounding of the values themselves is passed on to their logarithms undiminished.
+        return levelled(u - v, max(1.0, largest(u, v))), (u + v) / 2
     size = (x + y) / 2
     if scale == "raw":
-        return x - y, size
+        return levelled(x - y, largest(x, y)), size
     base = size if scale == "percent" else y
     if (base == 0).any():
         raise OutOfRange(f"the scale '{scale}' divides by zero")
-    return 100 * (x - y) / base, size
+    gap = 100 * (x - y) / base
+    return levelled(gap, 100 * largest(x / base, y / base)), size
+
+
+def largest(*columns: Floats) -> float:
+    return max((float(np.abs(values).max(initial=0.0)) for values in columns), default=0.0)
+
+
+def levelled(values: Floats, scale: float) -> Floats:
+    """Values (n,) made all equal when they differ by no more than the rounding of numbers as large as `scale`."""
+    alike = len(values) > 0 and float(values.max() - values.min()) <= 8 * EPSILON * scale
+    return np.full_like(values, values.mean()) if alike else values
 
 
 def spread(values: Floats) -> float:

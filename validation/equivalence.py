@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from validation.accuracy import ErrorTable, bootstrap_tables
-from validation.agreement import spread
+from validation.agreement import differences, spread
 from validation.comparison import METRICS, ratio_of
 from validation.errors import OutOfRange, UnknownOption
 from validation.pairs import codes, confidence, option, pair
@@ -59,7 +59,7 @@ def equivalence_test(test: ArrayLike, reference: ArrayLike, *, low: float, high:
     """
     confidence(alpha, "alpha")
     x, y = pair(test, reference, least=2)
-    d = x - y
+    d, _ = differences(x, y)
     n, mean, sd, level = len(d), float(d.mean()), spread(d), 1 - 2 * alpha
     claim = f"equivalent within {low:g} to {high:g}"
     if sd == 0:

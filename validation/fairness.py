@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
 from validation.accuracy import ErrorTable
-from validation.agreement import mean_interval
+from validation.agreement import differences, mean_interval
 from validation.design import detectable_gap
 from validation.errors import Degenerate, NotEnoughData, OutOfRange, ShapeMismatch, UnknownOption, ValidationError
 from validation.multiplicity import benjamini_hochberg, holm
@@ -112,7 +112,7 @@ def equal_bias(
     """
     confidence(level)
     x, y = pair(test, reference, least=3)
-    d, groups, covariates = by_subject(x - y, groups, subject, covariates)
+    d, groups, covariates = by_subject(differences(x, y)[0], groups, subject, covariates)
     rows, attribute = split(d, groups, minimum_cell)
     if covariates:
         return _adjusted_bias(d, rows, attribute, covariates, level)
@@ -193,7 +193,7 @@ def equal_spread(
     subject: (n,) labels; of a subject with several rows the mean counts.
     """
     x, y = pair(test, reference, least=3)
-    d, groups, _ = by_subject(x - y, groups, subject)
+    d, groups, _ = by_subject(differences(x, y)[0], groups, subject)
     rows, attribute = split(d, groups, minimum_cell)
     parts = [d[place] for place in rows.values()]
     deviations = [np.abs(part - np.median(part)) for part in parts]

@@ -12,15 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from validation.accuracy import key
+from validation.agreement import differences
 from validation.errors import Degenerate, NotEnoughData, OutOfRange, ShapeMismatch
 from validation.pairs import Floats, codes, column, confidence, pair
-from validation.results import Estimate, Result
+from validation.results import Estimate, Result, number
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def survey_errors(
     """
     x, y = pair(test, reference, least=2)
     plan = survey_design(len(x), weights=weights, strata=strata, psu=psu)
-    d = x - y
+    d, _ = differences(x, y)
     total = float(plan.weights.sum())
     m = int((plan.weights > 0).sum())
     if m < 2:
@@ -165,6 +167,10 @@ class RubinPooled(Result):
     df: float
     missing_information: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Infinite degrees of freedom (nothing differs between imputations) are None."""
+        return {**super().to_dict(), "df": number(self.df)}
+
 
 def rubin(
     estimates: ArrayLike, variances: ArrayLike, *, complete_df: float = math.inf, level: float = 0.95
@@ -195,3 +201,56 @@ def rubin(
         df = df_old
     pooled = _interval(float(q.mean()), math.sqrt(total), df, level, "Rubin")
     return RubinPooled(pooled, within, between, df, share)
+
+
+@dataclass(frozen=True)
+class ImputedErrors(Result):
+    """Errors pooled over imputed references; of each quantity the pooled estimate and what the imputation adds."""
+
+    n: int
+    imputations: int
+    df: int
+    bias: RubinPooled
+    sd: RubinPooled
+    mae: RubinPooled
+    rmse: RubinPooled
+    within: dict[str, RubinPooled]
+
+
+def imputed_errors(
+    test: ArrayLike,
+    references: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
+    psu: ArrayLike | None = None,
+    within: Sequence[float] = (3, 5),
+    level: float = 0.95,
+) -> ImputedErrors:
+    """`survey_errors` of test (n,) against each of m imputed references (m, n), pooled by Rubin's rules.
+
+    As for NHANES's DXA, whose missing values are imputed five times: one row of `references` an imputation. The degrees
+    of freedom of the complete data are those of the design. Raises as `survey_errors`, and NotEnoughData below two
+    imputations.
+    """
+    table = np.asarray(references, dtype=np.float64)
+    if table.ndim != 2:
+        raise ShapeMismatch(f"references must be imputations × rows, and have shape {table.shape}")
+    if len(table) < 2:
+        raise NotEnoughData(f"{len(table)} imputations where at least 2 are needed")
+    design = {"weights": weights, "strata": strata, "psu": psu}
+    found = [survey_errors(test, reference, within=within, level=level, **design) for reference in table]
+    df = found[0].df
+    t = float(special.stdtrit(df, (1 + level) / 2))
+
+    def pooled(items: Sequence[Estimate]) -> RubinPooled:
+        widths = [0.0 if item.low is None or item.high is None else (item.high - item.low) / 2 / t for item in items]
+        values = [float(item) for item in items]
+        if not any(widths) and len(set(values)) == 1:
+            nothing = Estimate(values[0], None, None, level, "Rubin", items[0].reason or "all estimates are equal")
+            return RubinPooled(nothing, 0.0, 0.0, math.inf, 0.0)
+        return rubin(values, np.square(widths), complete_df=df, level=level)
+
+    single = {name: pooled([getattr(item, name) for item in found]) for name in ("bias", "sd", "mae", "rmse")}
+    shares = {name: pooled([item.within[name] for item in found]) for name in found[0].within}
+    return ImputedErrors(found[0].n, len(table), df, within=shares, **single)

@@ -19,6 +19,7 @@ from validation import (
     gap_power,
     gap_sample_size,
     half_width_sample_size,
+    imputed_errors,
     limits_power,
     limits_sample_size,
     mae_ratio_power,
@@ -30,7 +31,7 @@ from validation import (
     survey_mean,
     tolerance_limits,
 )
-from validation.errors import Degenerate, NotConverged, OutOfRange, ShapeMismatch
+from validation.errors import Degenerate, NotConverged, NotEnoughData, OutOfRange, ShapeMismatch
 from validation.limits import Range
 
 
@@ -181,6 +182,33 @@ def test_designs_that_cannot_work_are_refused():
         survey_design(3, weights=[1, 1])
     with pytest.raises(ShapeMismatch):
         survey_mean([1, 2], survey_design(3))
+
+
+def test_errors_pooled_over_imputed_references():
+    test, reference, weights, strata, psu = survey()
+    rng = np.random.default_rng(4)
+    missing = rng.random(len(test)) < 0.2
+    references = [np.where(missing, reference + rng.normal(0, 3, len(test)), reference) for _ in range(5)]
+    design = {"weights": weights, "strata": strata, "psu": psu}
+    found = imputed_errors(test, references, **design)
+    single = [survey_errors(test, values, **design) for values in references]
+    assert (found.n, found.imputations, found.df) == (len(test), 5, 6)
+    for name in ("bias", "mae", "rmse", "sd"):
+        items = [getattr(item, name) for item in single]
+        pooled = getattr(found, name)
+        assert pooled.pooled.estimate == pytest.approx(np.mean([item.estimate for item in items]))
+        se = [(item.high - item.low) / 2 / stats.t.ppf(0.975, 6) for item in items]
+        total = np.mean(np.square(se)) + 1.2 * np.var([item.estimate for item in items], ddof=1)
+        assert pooled.within_variance + 1.2 * pooled.between_variance == pytest.approx(total)
+        assert 0 < pooled.missing_information < 1
+        assert pooled.df < 6
+    same = imputed_errors(test, [reference, reference], **design)
+    assert same.mae.pooled.estimate == survey_errors(test, reference, **design).mae.estimate
+    assert imputed_errors(reference + 1, [reference, reference]).sd.pooled.reason
+    with pytest.raises(NotEnoughData, match="1 imputations"):
+        imputed_errors(test, [reference])
+    with pytest.raises(ShapeMismatch):
+        imputed_errors(test, reference)
 
 
 def test_rubins_rules():

@@ -74,6 +74,7 @@ COLUMNS = {
         x, y, halves(len(x)), at_most=3, covariates={"z": z}, minimum_cell=0, **QUICK
     ),
     "icc": lambda x, y, z: v.icc(np.column_stack([x, y, z])),
+    "imputed_errors": lambda x, y, z: v.imputed_errors(x, np.array([y, z])),
     "kappa": lambda x, y, z: v.kappa(np.abs(np.column_stack([x, y])[:2]), weights="linear"),
     "kendall": lambda x, y, z: v.kendall(x, y),
     "measurement_error": lambda x, y, z: v.measurement_error(np.column_stack([x, y, z])),
