@@ -28,19 +28,8 @@ BACKGROUND_FAMILIES = (
 # Surfaces: what a pixel kernel draws. Each is a row of _PARAMETERS numbers, the first being the kind.
 PLAIN, PLANKS, TILES, BRICK, CARPET, FOLDS, STRIPES, CONCRETE, GRASS, FOLIAGE, WAINSCOT, SKY, CHECKER = range(13)
 PARAMETERS = 16
-_KIND, _COLOUR, _SECOND, _WIDE, _HIGH, _GAP, _VARIATION, _ROUGH, _TURN, _SEED, _GLOSS = (
-    0,
-    1,
-    4,
-    7,
-    8,
-    9,
-    10,
-    11,
-    12,
-    13,
-    14,
-)
+_KIND, _COLOUR, _SECOND, _WIDE, _HIGH, _GAP = 0, 1, 4, 7, 8, 9
+_VARIATION, _ROUGH, _TURN, _SEED = 10, 11, 12, 13
 
 FLOOR, WALL, LEFT, RIGHT, CEILING = range(5)
 FAR = 1e9
@@ -72,10 +61,10 @@ def draw_background(rng: np.random.Generator, families: tuple[str, ...] = BACKGR
 class Place:
     """What a background is made of.
 
-    surfaces: (5, 16) of floor, wall behind, left (x < 0), right and ceiling. walls: z of the wall behind, x of left and
-    right, y of the ceiling; 1e9 away where there is none. cove: radius in metres with which floor and wall run into each
-    other. vertices (n, 3), faces (m, 3), colours (m, 3) linear, finish (m, 2: grain and glow): the things, their flat
-    faces having vertices of their own. floor_colour: (3,).
+    surfaces: (5, 16) of floor, wall behind, left (x < 0), right and ceiling. walls: z of the wall behind, x of left
+    and right, y of the ceiling; 1e9 away where there is none. cove: radius in metres with which floor and wall run
+    into each other. vertices (n, 3), faces (m, 3), colours (m, 3) linear, finish (m, 2: grain and glow): the things,
+    their flat faces having vertices of their own. floor_colour: (3,).
     """
 
     surfaces: np.ndarray
@@ -113,7 +102,7 @@ class _Builder:
 
     def surface(
         self, which: int, kind: int, colour: np.ndarray, second: np.ndarray | None = None, *, wide: float = 1.0,
-        high: float = 1.0, gap: float = 0.0, variation: float = 0.1, rough: float = 0.02, turn: float = 0.0, gloss: float = 0.0,
+        high: float = 1.0, gap: float = 0.0, variation: float = 0.1, rough: float = 0.02, turn: float = 0.0,
     ) -> None:  # fmt: skip
         row = self.surfaces[which]
         row[_KIND] = kind
@@ -121,7 +110,7 @@ class _Builder:
         row[_SECOND : _SECOND + 3] = colour * 0.6 if second is None else second
         row[_WIDE], row[_HIGH], row[_GAP] = wide, high, gap
         row[_VARIATION], row[_ROUGH], row[_TURN] = variation, rough, turn
-        row[_SEED], row[_GLOSS] = self.rng.uniform(0, 500), gloss
+        row[_SEED] = self.rng.uniform(0, 500)
 
     # Colours, all linear.
     def grey(self, low: float, high: float, tint: float = 0.06) -> np.ndarray:
@@ -149,9 +138,10 @@ class _Builder:
         kind = self.rng.random()
         if kind < 0.5:
             wood = self.wood()
-            self.surface(FLOOR, PLANKS, wood, wood * 0.35, wide=self.rng.uniform(0.07, 0.2), high=self.rng.uniform(0.6, 1.6),
+            self.surface(FLOOR, PLANKS, wood, wood * 0.35, wide=self.rng.uniform(0.07, 0.2),
+                         high=self.rng.uniform(0.6, 1.6),
                          gap=self.rng.uniform(0.001, 0.003), variation=self.rng.uniform(0.05, 0.25), rough=0.08,
-                         turn=float(self.rng.choice([0.0, np.pi / 2])), gloss=self.rng.uniform(0, 0.25))  # fmt: skip
+                         turn=float(self.rng.choice([0.0, np.pi / 2])))  # fmt: skip
         elif kind < 0.75:
             self.surface(FLOOR, CARPET, self.any_colour(0.1, 0.5, (0.02, 0.3)), rough=self.rng.uniform(0.06, 0.16),
                          variation=self.rng.uniform(0.03, 0.12))  # fmt: skip
@@ -159,7 +149,7 @@ class _Builder:
             tile = self.grey(0.2, 0.65)
             side = self.rng.uniform(0.2, 0.6)
             self.surface(FLOOR, TILES, tile, tile * 0.55, wide=side, high=side, gap=self.rng.uniform(0.002, 0.006),
-                         variation=0.05, rough=0.03, gloss=self.rng.uniform(0, 0.3))  # fmt: skip
+                         variation=0.05, rough=0.03)  # fmt: skip
         else:
             self.surface(FLOOR, CONCRETE, self.grey(0.2, 0.5), variation=0.12, rough=0.04)
 
@@ -206,15 +196,16 @@ class _Builder:
         self.add(points, faces, middle, colour, turn, grain, glow)
 
     def ball(
-        self, middle: tuple[float, float, float], radii: tuple[float, float, float], colour: np.ndarray, *, grain: float = 0.02,
+        self, middle: tuple[float, float, float], radii: tuple[float, float, float], colour: np.ndarray, *,
+        grain: float = 0.02,
         glow: float = 0.0,
     ) -> None:  # fmt: skip
         points, faces = _globe()
         self.add(points * np.array(radii), faces, middle, colour, 0.0, grain, glow)
 
     def add(
-        self, points: np.ndarray, faces: np.ndarray, middle: tuple[float, float, float], colour: np.ndarray, turn: float,
-        grain: float, glow: float,
+        self, points: np.ndarray, faces: np.ndarray, middle: tuple[float, float, float], colour: np.ndarray,
+        turn: float, grain: float, glow: float,
     ) -> None:  # fmt: skip
         c, s = np.cos(turn), np.sin(turn)
         points = points @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) + np.array(middle)
@@ -398,17 +389,18 @@ class _Builder:
             self.cylinder((x + wide * 0.3, high + 0.07, z), 0.04, 0.12, self.any_colour(0.1, 0.6))
 
     def chair(self) -> None:
-        x, z = self.aside(0.3), float(self.rng.uniform(self.walls[0] + 0.3, min(-0.5, self.walls[0] + 0.8)))
-        if z > -0.45 or z < self.walls[0] + 0.25:
+        if not self.room_for(0.6):
             return
+        x, z = self.aside(0.3), float(self.rng.uniform(self.walls[0] + 0.3, min(-0.7, self.walls[0] + 0.8)))
         colour, turn = (
             self.wood() if self.rng.random() < 0.6 else self.any_colour(0.05, 0.5),
             self.rng.uniform(-0.6, 0.6),
         )
         c, s = np.cos(turn), np.sin(turn)
         for dx, dz, y, size in (
-            (0, 0, 0.45, (0.42, 0.04, 0.42)), (0, -0.2, 0.72, (0.42, 0.42, 0.03)), (-0.19, -0.19, 0.23, (0.035, 0.45, 0.035)),
-            (0.19, -0.19, 0.23, (0.035, 0.45, 0.035)), (-0.19, 0.19, 0.23, (0.035, 0.45, 0.035)), (0.19, 0.19, 0.23, (0.035, 0.45, 0.035)),
+            (0, 0, 0.45, (0.42, 0.04, 0.42)), (0, -0.2, 0.72, (0.42, 0.42, 0.03)),
+            (-0.19, -0.19, 0.23, (0.035, 0.45, 0.035)), (0.19, -0.19, 0.23, (0.035, 0.45, 0.035)),
+            (-0.19, 0.19, 0.23, (0.035, 0.45, 0.035)), (0.19, 0.19, 0.23, (0.035, 0.45, 0.035)),
         ):  # fmt: skip
             self.box((x + c * dx + s * dz, y, z - s * dx + c * dz), size, colour, turn=turn)
 
@@ -503,9 +495,8 @@ def _tube(segments: int = 14) -> tuple[np.ndarray, np.ndarray]:
     """A cylinder of radius 1 and length 1 around 0, along y."""
     angle = np.arange(segments) * 2 * np.pi / segments
     ring = np.stack([np.sin(angle), np.zeros(segments), np.cos(angle)], 1)
-    points = np.vstack(
-        [ring + [0, 0.5, 0], ring - [0, 0.5, 0], [[0, 0.5, 0], [0, -0.5, 0]], ring + [0, 0.5, 0], ring - [0, 0.5, 0]]
-    )
+    up = np.array([0, 0.5, 0])
+    points = np.vstack([ring + up, ring - up, up, -up, ring + up, ring - up])
     n, faces = segments, []
     for s in range(n):
         t = (s + 1) % n
@@ -670,7 +661,6 @@ def _tiles(b: _Builder) -> None:
             gap=b.rng.uniform(0.002, 0.005),
             variation=b.rng.uniform(0.02, 0.25),
             rough=0.01,
-            gloss=0.2,
         )
     under = b.grey(0.1, 0.7)
     size = float(b.rng.choice([0.1, 0.2, 0.3, 0.45]))
@@ -684,7 +674,6 @@ def _tiles(b: _Builder) -> None:
         gap=0.004,
         variation=0.06,
         rough=0.03,
-        gloss=0.3,
     )
     b.surface(CEILING, PLAIN, b.grey(0.65, 0.85))
     if b.rng.random() < 0.5:

@@ -1,14 +1,16 @@
 """A capture session, and the photos and silhouettes of it.
 
 `draw_capture` draws everything that is not the body from one random generator: who the person is to look at, how they
-stand in each view, phone, room and light. The photos of one capture share all of it but the pose. `render_photo` is then
-a function of body, betas, capture, view and size alone: the same bytes each time.
+stand in each view, phone, room and light. The photos of one capture share all of it but the pose. `render_photo` is
+then a function of body, betas, capture, view and size alone: the same bytes each time.
 
-Bad captures carry the truth about what is wrong with them (`Capture.fault`): they are what quality control is tested on.
+Bad captures carry the truth about what is wrong with them (`Capture.fault`): they are what quality control is tested
+on.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +39,7 @@ from models.render.skin import MONK_TONES, draw_hair_colour, monk_albedo
 PHOTO_SIZE = (768, 576)
 FAULTS = ("cropped", "blurred", "two_persons", "wrong_pose", "wrong_view", "no_person", "too_dark")
 _SAMPLES = 2  # along each side of a pixel
+_STEPS_BACK = 12
 _MARGIN = 0.012  # of the picture that stays free around a person who is wholly in it
 _FOLDS = {"t_shirt": 0.13, "tank_top": 0.08, "long_sleeves": 0.10, "shorts": 0.08}
 
@@ -83,8 +86,9 @@ class Bystander:
 
 @dataclass(frozen=True)
 class Capture:
-    """A capture session. poses: the (24, 3) pose of each view, as nested tuples; shifts: where the person stands in each
-    view, metres (x, z). fault: one of FAULTS or None. shown: the view that a photo shows, by the view that it claims."""
+    """A capture session. poses: the (24, 3) pose of each view, as nested tuples; shifts: where the person stands in
+    each view, metres (x, z). fault: one of FAULTS or None. shown: the view that a photo shows, by the view that it
+    claims."""
 
     appearance: Appearance
     phone: Phone
@@ -175,9 +179,9 @@ def draw_capture(
 ) -> Capture:
     """A capture session drawn from `rng`.
 
-    sex, age (years), tone (1 to 10): what is known of the person. families: background families to draw from. fault: one
-    of FAULTS for a bad capture. appearance, phone, background, lighting: what is not to be drawn, for another session of
-    the same person, device or room. Raises BodyRequestError for what there is none of.
+    sex, age (years), tone (1 to 10): what is known of the person. families: background families to draw from. fault:
+    one of FAULTS for a bad capture. appearance, phone, background, lighting: what is not to be drawn, for another
+    session of the same person, device or room. Raises BodyRequestError for what there is none of.
     """
     if fault is not None and fault not in FAULTS:
         raise BodyRequestError(f"There is no fault {fault!r}.", remedy=f"Take one of {', '.join(FAULTS)}.")
@@ -238,8 +242,8 @@ def render_photo(
 ) -> Photo:
     """The photo that the capture's phone takes of a body in a view.
 
-    betas: (K,). size: (height, width) in pixels. compressed: whether it goes through JPEG. Raises BodyRequestError for an
-    unknown view, a size that cannot be, betas that the body does not have, or a person who is not in the picture.
+    betas: (K,). size: (height, width) in pixels. compressed: whether it goes through JPEG. Raises BodyRequestError for
+    an unknown view, a size that cannot be, betas that the body does not have, or a person who is not in the picture.
     """
     return render_scan(body, betas, capture, (view,), size=size, compressed=compressed)[view]
 
@@ -420,6 +424,7 @@ def _dress(body: BodyData, appearance: Appearance) -> _Dress:
     own[:, shading.TOP], own[:, shading.BOTTOM], own[:, shading.HAIR] = top, bottom, field
     own[:, shading.BEARD], own[:, shading.BLOOD], own[:, shading.PALM] = where.beard, where.blood, where.palm
     own[:, shading.HEAD] = where.head
+    # How far the surface looks away from the middle of the body.
     own[:, shading.SIDE] = vertex_normals(body.v_template, body.faces)[:, 0] * np.sign(body.v_template[:, 0])
     rest = attributes[body.n_vertices :]
     rest[:, shading.PLACE : shading.PLACE + 3] = loose
@@ -427,8 +432,8 @@ def _dress(body: BodyData, appearance: Appearance) -> _Dress:
     rest[:, shading.HAIR] = 1.0
     hairy = np.flatnonzero(np.abs(offsets).sum(1) > 0)
     return _Dress(
-        covered.astype(np.float64), span.numbers[under], span.weights[under], offsets.astype(np.float64), hairy, loose, np.ascontiguousarray(faces), attributes,
-        _look(where, appearance), bool(len(hairy) or len(loose)),
+        covered.astype(np.float64), span.numbers[under], span.weights[under], offsets.astype(np.float64), hairy, loose,
+        np.ascontiguousarray(faces), attributes, _look(where, appearance), bool(len(hairy) or len(loose)),
     )  # fmt: skip
 
 
@@ -478,26 +483,26 @@ def _fit(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float, np.
 
 
 def _aimed(capture: Capture, figure: _Figure, size: tuple[int, int]) -> Camera:
-    """The phone, put where the person is as large in the picture as the capture says, and then further back if a part of
-    them would be cut off that is not meant to be."""
+    """The phone, put where the person is as large in the picture as the capture says.
+
+    It stands further back where a part of the person would be cut off that is not meant to be.
+    """
     setup, phone = capture.setup, capture.phone
     cropped = capture.fault == "cropped"
     focal = phone_camera(size, focal_mm=phone.focal_mm).focal
-    widest = math.inf if cropped else figure.reach * focal / (0.46 * size[1])
-    distance = max(_distance(figure.stature, setup.height, focal, setup.fill * size[0]), widest if not cropped else 0.0)
-    camera = None
-    for _ in range(12):
+    distance = _distance(figure.stature, setup.height, focal, setup.fill * size[0])
+    if not cropped:
+        distance = max(distance, figure.reach * focal / (0.46 * size[1]))
+    for _ in range(_STEPS_BACK):
         middle = 0.5 * (math.atan2(figure.stature - setup.height, distance) - math.atan2(setup.height, distance))
         camera = phone_camera(
             size, focal_mm=phone.focal_mm, height=setup.height, distance=distance, sideways=setup.sideways,
-            tilt=-middle + setup.tilt_error, pan=-math.atan2(setup.sideways, distance) + setup.pan_error, roll=setup.roll,
-            k1=phone.k1,
+            tilt=-middle + setup.tilt_error, pan=-math.atan2(setup.sideways, distance) + setup.pan_error,
+            roll=setup.roll, k1=phone.k1,
         )  # fmt: skip
-        if cropped:
-            return camera
         over = _overflow(project(figure.vertices, camera), size)
-        if over <= 1.0:
-            return camera
+        if cropped or over <= 1.0:
+            break
         distance *= min(max(1.01 * over, 1.03), 1.5)
     return camera
 
@@ -535,53 +540,46 @@ def _check_in_picture(outline: np.ndarray, view: str) -> None:
 def _photo(
     body: BodyData, figure: _Figure, capture: Capture, view: str, size: tuple[int, int], compressed: bool
 ) -> Photo:
-    where = regions(body)
     scene = place(capture.background)
     light = rig(capture.lighting, scene.floor_colour)
     camera = _aimed(capture, figure, size)
+    fine = camera.resized((size[0] * _SAMPLES, size[1] * _SAMPLES))
     people = [] if capture.fault == "no_person" else [figure]
     if capture.bystander is not None:
         people.append(_bystander(body, capture.bystander))
-    fine = camera.resized((size[0] * _SAMPLES, size[1] * _SAMPLES))
-    vertices = [person.vertices for person in people] + [scene.vertices]
-    faces, first = [], 0
-    for person in people:
-        faces.append(person.faces + first)
-        first += len(person.vertices)
-    ends = np.cumsum([len(f) for f in faces])
-    corners = (
-        np.vstack([*faces, scene.faces + first])
-        if len(scene.faces)
-        else np.vstack([*faces, np.zeros((0, 3), np.int64)])
-    )
-    points = np.ascontiguousarray(np.vstack(vertices))
-    ids = np.full(fine.size, -1, np.int32)
-    nearness = np.zeros(fine.size, np.float32)
-    screen = project(points, fine)
-    if screen[:first, 2].min(initial=np.inf) < fine.near:
+
+    # One mesh of the subject, a bystander and the things, in this order.
+    counts = np.cumsum([0, *(len(person.vertices) for person in people)])
+    screen = project(np.vstack([*(person.vertices for person in people), scene.vertices]), fine)
+    if screen[: counts[-1], 2].min(initial=np.inf) < fine.near:
         raise BodyRequestError(f"In the view {view} a part of the person is at or behind the camera.")
-    # Things that reach behind the camera are left out: none of them is meant to be seen.
-    things = scene.faces + first
-    ahead = (screen[things, 2] > fine.near).all(1) if len(things) else np.zeros(0, bool)
-    shown = np.ascontiguousarray(np.vstack([*faces, things[ahead]])) if faces or len(things) else corners
-    cover(screen, shown, ids, nearness)
-    attributes, shadows = _lit_people(people, body, ids, shown, light, scene)
-    looks = np.stack([_dress(body, person.appearance).look for person in people] or [np.zeros(shading.LOOK)])
-    subject_end = int(ends[0]) if people and capture.fault != "no_person" else 0
-    people_end = int(ends[len(people) - 1]) if people else 0
-    image = np.empty((*size, 3), np.float32)
-    outline = np.empty(size, np.uint8)
-    normals = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0], [-1, 0, 0], [0, -1, 0]], float)
-    cosines = np.maximum(normals @ light.around.T, 0)
+    things = scene.faces + counts[-1]
+    ahead = (screen[things, 2] > fine.near).all(1)  # things beside the camera are not seen
+    parts = [person.faces + first for person, first in zip(people, counts[:-1], strict=True)] + [things[ahead]]
+    faces = np.ascontiguousarray(np.vstack(parts))
+    ends = np.cumsum([0, *(len(part) for part in parts)])
+    ids, nearness = np.full(fine.size, -1, np.int32), np.zeros(fine.size, np.float32)
+    # The subject hides the bystander and both hide things, wherever they stand: the subject is always seen whole.
+    for first, last in itertools.pairwise(ends):
+        cover(screen, faces, first, last, ids, nearness)
+
+    attributes, shadows = _lit_people(people, body, ids, faces, light, scene)
+    looks = np.zeros((2, shading.LOOK))
+    for n, person in enumerate(people):
+        looks[n] = _dress(body, person.appearance).look
+    subject_end = ends[1] if people else 0
+    image, outline = np.empty((*size, 3), np.float32), np.empty(size, np.uint8)
+    planes = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0], [-1, 0, 0], [0, -1, 0]], float)
+    ambient = _on_planes(np.maximum(planes @ light.around.T, 0) @ light.radiance)
+    key = np.maximum(planes @ light.key_direction, 0)[:, None] * light.key_power
     shading.shade(
-        ids, nearness, _SAMPLES, screen, shown, np.array([subject_end, people_end]), attributes,
-        looks if len(looks) > 1 else np.repeat(looks, 2, 0), scene.vertices, scene.faces[ahead], scene.colours[ahead],
-        scene.finish[ahead], scene.surfaces, scene.walls, scene.cove, scene.outdoors, _on_planes(cosines @ light.radiance),
-        np.maximum(normals @ light.key_direction, 0)[:, None] * light.key_power, np.array(capture.falloff), shadows,
-        light.key_direction, light.key_power, camera.rotation(), np.array(camera.position), camera.focal,
-        camera.k1, volume(), plane(), image, outline,
+        ids, nearness, _SAMPLES, screen, faces, np.array([subject_end, ends[len(people)]]), attributes, looks,
+        scene.vertices, scene.faces[ahead], scene.colours[ahead], scene.finish[ahead], scene.surfaces, scene.walls,
+        scene.cove, scene.outdoors, ambient, key, np.array(capture.falloff), shadows, light.key_direction,
+        light.key_power, camera.rotation(), np.array(camera.position), camera.focal, camera.k1, volume(), plane(),
+        image, outline,
     )  # fmt: skip
-    if people and capture.fault != "no_person":
+    if people:
         _check_in_picture(outline, view)
     colour = np.array(capture.lighting.ambient_colour) * (1 - capture.lighting.key_share)
     colour = colour + np.array(capture.lighting.key_colour) * capture.lighting.key_share

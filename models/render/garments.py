@@ -1,7 +1,7 @@
 """Form-fitting clothes, as worn for a scan: cuts, colours and patterns.
 
-A cut is a field on the body's surface, positive where there is cloth. Cloth lies on the skin: it moves the surface by its
-own thickness, a few millimetres, and changes little else than colour and sheen.
+A cut is a field on the body's surface, positive where there is cloth. Cloth lies on the skin: it moves the surface by
+its own thickness, a few millimetres, and changes little else than colour and sheen.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ THICKEST_M = 0.004
 class Garment:
     """One piece of clothing.
 
-    cut: one of BOTTOMS or TOPS. reach: 0 to 1, how far the cut goes (rise and legs, hem and sleeves). neckline: 0 high to
-    1 low. thickness: metres. colours: linear RGB of the cloth and of its pattern. pattern: one of PATTERNS, of size
+    cut: one of BOTTOMS or TOPS. reach: 0 to 1, how far the cut goes (rise and legs, hem and sleeves). neckline: 0 high
+    to 1 low. thickness: metres. colours: linear RGB of the cloth and of its pattern. pattern: one of PATTERNS, of size
     `pattern_size` metres.
     """
 
@@ -104,7 +104,7 @@ class Bridge:
 def bridge(body: BodyData) -> Bridge:
     """The nipples and what is around them, on the template: each point goes to the mean of a ring about it."""
     where = regions(body)
-    x, y, z = where.template.T.astype(np.float64)
+    x, _, z = where.template.T.astype(np.float64)
     scale = where.scale
     chest = np.flatnonzero(
         (np.abs(x) > 0.04 * scale) & (np.abs(x) < 0.16 * scale) & (where.trunk > 0.5) & (where.trunk < 0.8)
@@ -167,7 +167,7 @@ def _bottom(where: Regions, garment: Garment) -> np.ndarray:
 
 
 def _top(where: Regions, garment: Garment) -> np.ndarray:
-    x, y, z = where.template.T
+    x, _, z = where.template.T
     scale, length, cut = where.scale, where.trunk_length, garment.cut
     aside = np.abs(x)
     shoulder, elbow, wrist = (where.joints[joint(f"left_{j}"), 0] for j in ("shoulder", "elbow", "wrist"))

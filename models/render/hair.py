@@ -23,8 +23,8 @@ _LAYER_M = {
 
 @dataclass(frozen=True)
 class Hair:
-    """style: one of STYLES. volume: factor on the usual thickness. receding: metres that the forehead's hairline has gone
-    back. colour: linear RGB. beard: 0 none to 1 full. brows: 0 to 1."""
+    """style: one of STYLES. volume: factor on the usual thickness. receding: metres that the forehead's hairline has
+    gone back. colour: linear RGB. beard: 0 none to 1 full. brows: 0 to 1."""
 
     style: str
     volume: float
@@ -63,8 +63,8 @@ def draw_hair(rng: np.random.Generator, sex: str | None, colour: tuple[float, fl
 
 @lru_cache(maxsize=256)
 def hair_layer(body: BodyData, hair: Hair) -> tuple[np.ndarray, np.ndarray]:
-    """Where hair is, (V,) metres from its edge, positive inside; and where it moves the skin to, (V, 3) float32 offsets of
-    the template, away from the middle of the skull."""
+    """Where hair is, (V,) metres from its edge, positive inside; and where it moves the skin to, (V, 3) float32
+    offsets of the template, away from the middle of the skull."""
     where = regions(body)
     x, y, z = where.template.T
     centre = where.face.centre

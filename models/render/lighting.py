@@ -1,9 +1,9 @@
 """Light: what falls on each point of the body, and the shadow that the body throws.
 
-The room lights the body from all sides, more from some (lamps, windows, floor), and one key light is brightest. Both are
-sums over a few directions, in each of which a small map of a coarser mesh says what the body itself hides: so folds,
-armpits and the inner thighs are darker, and shadows have soft edges. The same maps, laid on the floor and on the wall
-behind, are the shadow there. Light is reflected once, from the floor; colours bleed no further.
+The room lights the body from all sides, more from some (lamps, windows, floor), and one key light is brightest. Both
+are sums over a few directions, in each of which a small map of a coarser mesh says what the body itself hides: so
+folds, armpits and the inner thighs are darker, and shadows have soft edges. The same maps, laid on the floor and on
+the wall behind, are the shadow there. Light is reflected once, from the floor; colours bleed no further.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _BIAS_M = 0.03
 class Lighting:
     """The light of a room, in linear RGB; a white wall that gets all of it from the front would have about 1.
 
-    kind: one of KINDS. azimuth (radians, 0 from the camera's side, > 0 from +x) and elevation of the key light; softness:
-    the radius of its disc seen from the subject, radians. fill_azimuth: where most of the remaining light comes from.
-    key_share: 0 to 1, the key light's part of all light. key_colour, ambient_colour: linear RGB of mean 1.
+    kind: one of KINDS. azimuth (radians, 0 from the camera's side, > 0 from +x) and elevation of the key light;
+    softness: the radius of its disc seen from the subject, radians. fill_azimuth: where most of the remaining light
+    comes from. key_share: 0 to 1, the key light's part of all light. key_colour, ambient_colour: linear RGB of mean 1.
     """
 
     kind: str
@@ -173,8 +173,8 @@ def light_body(
 ) -> Lit:
     """Light on a body standing on the floor.
 
-    vertices (V, 3) float64, normals (V, 3), seen (V,) bool: which vertices matter; the others stay dark. wall_z: where the
-    wall behind is.
+    vertices (V, 3) float64, normals (V, 3), seen (V,) bool: which vertices matter; the others stay dark. wall_z: where
+    the wall behind is.
     """
     coarse = np.ascontiguousarray(vertices[coarse_vertices])
     ambient = np.zeros((len(vertices), 3), np.float32)
@@ -241,7 +241,7 @@ def _light(vertices, normals, coarse, faces, seen, around, radiance, key_directi
             a = (x * right[0] + y * right[1] + z * right[2] - low_r) / cell - 0.5
             b = (x * up[0] + y * up[1] + z * up[2] - low_u) / cell - 0.5
             along = x * d[0] + y * d[1] + z * d[2] + _BIAS_M
-            i, j = int(math.floor(b)), int(math.floor(a))
+            i, j = math.floor(b), math.floor(a)
             fa, fb = a - j, b - i
             open_ = 0.0
             for k in range(4):
@@ -288,10 +288,7 @@ def _light(vertices, normals, coarse, faces, seen, around, radiance, key_directi
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _across(d):
     """Two directions across a third."""
-    if abs(d[1]) < 0.9:
-        right = np.array([d[2], 0.0, -d[0]])
-    else:
-        right = np.array([0.0, -d[2], d[1]])
+    right = np.array([d[2], 0.0, -d[0]]) if abs(d[1]) < 0.9 else np.array([0.0, -d[2], d[1]])
     length = math.sqrt(right[0] ** 2 + right[1] ** 2 + right[2] ** 2)
     right = right / length
     up = np.array(

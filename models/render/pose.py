@@ -159,8 +159,8 @@ def mirrored_pose(pose: np.ndarray) -> np.ndarray:
 def stand(body: BodyData, betas: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """The pose with both feet flat and on one level: ankles turned, and the longer leg bent at hip and knee.
 
-    betas (K,), pose (24, 3). The toes keep the direction that hip and ankle gave them. The body still has to be moved to the
-    floor.
+    betas (K,), pose (24, 3). The toes keep the direction that hip and ankle gave them. The body still has to be moved
+    to the floor.
     """
     out = np.array(pose, dtype=np.float64)
     where = regions(body)

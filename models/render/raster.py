@@ -1,9 +1,9 @@
 """Silhouettes, depth and normals of triangle meshes on the CPU.
 
-A pixel is covered when its centre lies in a triangle that faces the camera, its edges included; in front of it lies the
-triangle with the least depth there (on a tie, the first). Depth is interpolated with perspective, 1/z being linear in the
-picture. Triangles that reach nearer than `camera.near` are clipped there. Everything is deterministic: with several
-threads each works on pictures of its own.
+A pixel is covered when its centre lies in a triangle that faces the camera, its edges included; in front of it lies
+the triangle with the least depth there (on a tie, the first). Depth is interpolated with perspective, 1/z being linear
+in the picture. Triangles that reach nearer than `camera.near` are clipped there. Everything is deterministic: with
+several threads each works on pictures of its own.
 
 `torch_raster` draws the same pictures on tensors.
 """
@@ -121,7 +121,7 @@ def _visibility(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> Visi
         vertices = _clipped(vertices, faces, camera)[0]
     ids = np.full(camera.size, -1, np.int32)
     nearness = np.zeros(camera.size, np.float32)
-    cover(screen, used, ids, nearness)
+    cover(screen, used, 0, len(used), ids, nearness)
     return Visibility(ids, nearness, screen, vertices, used)
 
 
@@ -254,10 +254,13 @@ def _fill(screen, faces, out):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def cover(screen, faces, ids, nearness):
-    """The front face with the greatest 1/z at each pixel."""
+def cover(screen, faces, first, last, ids, nearness):
+    """The front face with the greatest 1/z at each pixel, of the faces from `first` to before `last`.
+
+    Pixels that show an earlier face than `first` are left alone.
+    """
     height, width = ids.shape
-    for f in range(faces.shape[0]):
+    for f in range(first, last):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         x0, y0 = screen[i, 0], screen[i, 1]
         x1, y1 = screen[j, 0], screen[j, 1]
@@ -284,7 +287,7 @@ def cover(screen, faces, ids, nearness):
                 w2 = (x0 - px) * (y1 - py) - (x1 - px) * (y0 - py)
                 if w0 <= 0.0 and w1 <= 0.0 and w2 <= 0.0:
                     near = np.float32(w0 * n0 + w1 * n1 + w2 * n2)
-                    if near > nearness[y, x]:
+                    if near > nearness[y, x] and not 0 <= ids[y, x] < first:
                         nearness[y, x] = near
                         ids[y, x] = f
 

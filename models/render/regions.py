@@ -146,7 +146,7 @@ def _blood(template: np.ndarray, joints: np.ndarray, face: Face, scale: float) -
     spot(joints[joint("left_foot")] + [0, 0, 0.04 * scale], 0.08, 0.6)
     spot(joints[joint("left_ankle")] - [0, 0.05 * scale, 0.05 * scale], 0.05, 0.5)
     chest = joints[joint("spine3")]
-    spot(chest + [0, 0.2 * scale, 0.08 * scale], 0.10, 0.3)
+    spot(chest + np.array([0, 0.2, 0.08]) * scale, 0.10, 0.3)
     return out
 
 
@@ -160,7 +160,8 @@ def _palm(body: BodyData, template: np.ndarray, weights: np.ndarray) -> np.ndarr
 
 
 def _coarse(template: np.ndarray, faces: np.ndarray, cell: float) -> dict[str, np.ndarray]:
-    """One vertex for each cubic cell, that nearest to the mean of the cell's, and the faces that are left between them."""
+    """One vertex for each cubic cell, that nearest to the mean of the cell's, and the faces that are left between
+    them."""
     cells = np.floor(template / cell).astype(np.int64)
     _, group = np.unique(cells, axis=0, return_inverse=True)
     group = group.ravel()

@@ -23,10 +23,10 @@ _LUT_TOP = 2.0
 class Phone:
     """What belongs to a device, not to one photo.
 
-    focal_mm: equivalent focal length; k1: distortion left after the phone's own correction. blur: standard deviation of
-    lens blur, pixels of 768 rows. shot, read: noise, as standard deviations at white and at black (linear, white = 1).
-    grain: share of the noise that is in the colours. vignette: light lost in the corners. contrast, saturation: factors,
-    1 for none. sharpen: strength. quality: of its JPEG.
+    focal_mm: equivalent focal length; k1: distortion left after the phone's own correction. blur: standard deviation
+    of lens blur, pixels of 768 rows. shot, read: noise, as standard deviations at white and at black (linear, white =
+    1). grain: share of the noise that is in the colours. vignette: light lost in the corners. contrast, saturation:
+    factors, 1 for none. sharpen: strength. quality: of its JPEG.
     """
 
     focal_mm: float
@@ -63,8 +63,9 @@ class Exposure:
     """What varies from photo session to photo session.
 
     stops: over (> 0) or under the exposure that the phone would choose. balance: (3,) gains left after automatic white
-    balance, of mean 1. shake: length of motion blur as a share of the picture's height, at angle `shake_angle`. defocus:
-    standard deviation as a share of the height. darkness: stops that are missing in the light, and come back as noise.
+    balance, of mean 1. shake: length of motion blur as a share of the picture's height, at angle `shake_angle`.
+    defocus: standard deviation as a share of the height. darkness: stops that are missing in the light, and come back
+    as noise.
     """
 
     stops: float
@@ -86,13 +87,14 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
 
 
 def metered(image: np.ndarray) -> float:
-    """The gain that a phone would give a picture (H, W, 3), linear: half by its middle, and without burning much out."""
+    """The gain that a phone would give a picture (H, W, 3), linear: half by its middle, and without burning much
+    out."""
     luminance = image[::8, ::8] @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     height, width = luminance.shape
     middle = luminance[height // 6 : max(height - height // 6, 1), width // 4 : max(width - width // 4, 1)]
     mean = 0.5 * float(luminance.mean()) + 0.5 * float(middle.mean())
     bright = float(np.percentile(luminance, 97))
-    return min(0.235 / max(mean, 1e-4), 1.25 / max(bright, 1e-4))
+    return min(0.26 / max(mean, 1e-4), 1.35 / max(bright, 1e-4))
 
 
 def develop(image: np.ndarray, phone: Phone, exposure: Exposure, light_colour: np.ndarray, seed: int) -> np.ndarray:
@@ -139,7 +141,7 @@ def decode(data: bytes) -> np.ndarray:
 
 def _streak(length: float, angle: float) -> np.ndarray:
     """The kernel of a straight movement of the camera, `length` pixels."""
-    half = max(int(math.ceil(length / 2)), 1)
+    half = max(math.ceil(length / 2), 1)
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     along = x * math.cos(angle) + y * math.sin(angle)
     across = -x * math.sin(angle) + y * math.cos(angle)

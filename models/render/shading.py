@@ -1,8 +1,8 @@
 """The colour of every pixel: people, things, walls, floor and sky, in linear light.
 
 People and things are triangles that were drawn with several samples a pixel; walls, floor and sky are found along each
-pixel's ray. A pixel inside one smooth surface is shaded once, a pixel on an edge once for each sample: so edges are smooth,
-and the share of samples that show the subject is the silhouette, exactly.
+pixel's ray. A pixel inside one smooth surface is shaded once, a pixel on an edge once for each sample: so edges are
+smooth, and the share of samples that show the subject is the silhouette, exactly.
 
 Skin is diffuse with soft, reddish terminators (light that went through it), a thin oily gloss, and irregularities of
 several sizes. Faces have eyes, brows and lips painted on.
@@ -362,7 +362,7 @@ def _surface(surfaces, which, u, v, footprint, cloud):
         du = u - row * wide
         dv = v + shift - board * high
         second = max(_line(min(du, wide - du), gap, footprint), _line(min(dv, high - dv), gap, footprint))
-    elif kind == TILES or kind == BRICK:
+    elif kind in (TILES, BRICK):
         row = math.floor(v / high)
         shift = 0.5 * wide if kind == BRICK and int(row) % 2 else 0.0
         column = math.floor((u + shift) / wide)
@@ -384,7 +384,7 @@ def _surface(surfaces, which, u, v, footprint, cloud):
         vary *= 1.0 - 0.55 * gap * (0.5 - 0.5 * math.cos(phase))
     elif kind == WAINSCOT:
         second = min(max((high - v) / max(footprint, 1e-6) + 0.5, 0.0), 1.0)
-    elif kind == CONCRETE or kind == CARPET:
+    elif kind in (CONCRETE, CARPET):
         vary += variation * 0.35 * in_plane(cloud, u * 14 + seed, v * 14, 0)
     elif kind == GRASS:
         patch = in_plane(cloud, u * 22 + seed, v * 22, 0)
@@ -429,8 +429,8 @@ def _ground(
 ):
     """What a ray from the camera meets: 0 floor, 1 wall behind, 2 left, 3 right, 4 ceiling, -1 sky.
 
-    out gets the place there (u, v), metres a pixel, the ambient and key light (r, g, b), together; for the sky its colour.
-    angle: radians a pixel.
+    out gets the place there (u, v), metres a pixel, the ambient and key light (r, g, b), together; for the sky its
+    colour. angle: radians a pixel.
     """
     nearest = 1e30
     which = -1
@@ -497,7 +497,7 @@ def _ground(
         else:
             row = y / WALL_TOP_M * size - 0.5
             column = (x / (2 * WALL_REACH_M) + 0.5) * size - 0.5
-        i, j = int(math.floor(row)), int(math.floor(column))
+        i, j = math.floor(row), math.floor(column)
         if i >= 0 and j >= 0 and i < size - 1 and j < size - 1:
             right, lower = column - j, row - i
             w00, w01, w10, w11 = (1 - lower) * (1 - right), (1 - lower) * right, lower * (1 - right), lower * right
@@ -565,9 +565,11 @@ def shade(
     """Fills image (H, W, 3) float32, linear, and silhouette (H, W) uint8, the subject's share of each pixel.
 
     ids, nearness: what is in front at each sample, `factor` squared of them a pixel. ends: (2,) where the faces of the
-    subject and of a bystander end; the rest are things. thing_vertices and thing_faces are in the room and count from 0.
+    subject and of a bystander end; the rest are things. thing_vertices and thing_faces are in the room and count from
+    0.
 
-    Walls and floor are found along the rays of every fourth pixel, and between them where all four rays meet one surface.
+    Walls and floor are found along the rays of every fourth pixel, and between them where all four rays meet one
+    surface.
     """
     height, width = image.shape[0], image.shape[1]
     many = factor * factor
@@ -653,7 +655,9 @@ def shade(
                 share = (many - people - things) / many
                 r, g, b = r * share, g * share, b * share
             if people + things > 0:
-                smooth = (subject == many or (people == many and subject == 0) or things == many) and most < 1.015 * least
+                smooth = (
+                    subject == many or (people == many and subject == 0) or things == many
+                ) and most < 1.015 * least
                 steps = 1 if smooth else many
                 length = 1.0 / math.sqrt(dx * dx + dy * dy + dz * dz)
                 for s in range(steps):
@@ -673,7 +677,8 @@ def shade(
                         near = nearness[row * factor + v, column * factor + u]
                         pr, pg, pb = _thing(
                             f - ends[1], position[0] + dx / near, position[1] + dy / near, position[2] + dz / near,
-                            thing_vertices, thing_faces, colours, finish, plane_ambient, key_direction, key_power, cloud,
+                            thing_vertices, thing_faces, colours, finish, plane_ambient, key_direction, key_power,
+                            cloud,
                         )  # fmt: skip
                     r += pr / steps
                     g += pg / steps

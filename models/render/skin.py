@@ -1,7 +1,7 @@
 """The colour of skin and hair.
 
-Skin tones are the ten of the Monk Skin Tone scale (Monk, E. P., 2019, "Monk Skin Tone Scale", skintone.google; published
-under CC BY 4.0), whose sRGB values are given there.
+Skin tones are the ten of the Monk Skin Tone scale (Monk, E. P., 2019, "Monk Skin Tone Scale", skintone.google;
+published under CC BY 4.0), whose sRGB values are given there.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def monk_albedo(tone: int) -> np.ndarray:
 def draw_hair_colour(rng: np.random.Generator, tone: int, age: float | None) -> tuple[float, float, float]:
     """A hair colour that goes with the skin; grey becomes common with age (in years, drawn if it is not known)."""
     years = rng.uniform(18, 80) if age is None else age
-    if rng.random() < np.clip((years - 38) / 45, 0.0, 0.85):
+    if rng.random() < np.clip((years - 45) / 50, 0.0, 0.7):
         name = str(rng.choice(["grey", "white"], p=(0.75, 0.25)))
     elif tone <= 3:
         name = str(rng.choice(list(HAIR_COLOURS)[:6], p=(0.08, 0.2, 0.3, 0.1, 0.2, 0.12)))

@@ -1,9 +1,9 @@
 """Silhouettes, depth and normals on tensors, on CUDA or on the CPU: the same pictures as those of `raster`.
 
-All pixels of all triangles' bounding boxes are tested at once, in slices of bounded size; the nearest triangle at a pixel
-is the least of one 64-bit number, its depth above its index. So the result does not depend on the order in which a device
-works. Nothing here is differentiable. Numbers are float32 as in `raster`, and only pixels whose centre lies on an edge, to
-rounding, may differ.
+All pixels of all triangles' bounding boxes are tested at once, in slices of bounded size; the nearest triangle at a
+pixel is the least of one 64-bit number, its depth above its index. So the result does not depend on the order in which
+a device works. Nothing here is differentiable. Numbers are float32 as in `raster`, and only pixels whose centre lies
+on an edge, to rounding, may differ.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def visibility(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What is in front: face (N, H, W) int64, -1 for none; depth (N, H, W) float32, infinite for none; and the screen.
 
-    vertices (N, V, 3), faces (F, 3). Raises BodyRequestError for vertices that are not finite or nearer than the cameras'
-    near distance: clipping is for `raster` alone.
+    vertices (N, V, 3), faces (F, 3). Raises BodyRequestError for vertices that are not finite or nearer than the
+    cameras' near distance: clipping is for `raster` alone.
     """
     if vertices.ndim != 3 or vertices.shape[2] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
         raise BodyRequestError(
