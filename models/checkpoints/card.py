@@ -31,7 +31,7 @@ from models.errors import ModelFileError
 
 FORMAT = 1
 MOST_BYTES = 16 * 2**20
-"""No card is larger; one with a hundred thousand subjects has 2 MB."""
+"""No card is larger; one with a hundred thousand subjects has 3 MB."""
 
 HASH_DIGITS = 16
 """Hexadecimal digits that are kept of a subject's hash: 64 bits, so that a chance match is out of the question."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -25,7 +27,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint) -> Path:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "workspace"
-    open_registry(folder, create=True).close()
+    with patch.dict(os.environ):
+        os.environ.pop("CALLIPER_DATABASE_URL", None)
+        open_registry(folder, create=True).close()
     return folder
 
 

@@ -21,8 +21,23 @@ from studies.registry.schema import Checkpoint
 from studies.registry.workspace import Registry, open_registry
 
 
+@pytest.fixture(scope="module")
+def _prepared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared") / "workspace"
+    with patch.dict(os.environ):
+        os.environ.pop("CALLIPER_DATABASE_URL", None)
+        open_registry(folder, create=True).close()
+    return folder
+
+
 @pytest.fixture
-def workspace(database_engine: str, tmp_path: Path, command) -> Path:
+def workspace(_prepared_workspace: Path, tmp_path: Path, command) -> Path:
+    """An empty workspace on SQLite that `command` uses."""
+    return Path(shutil.copytree(_prepared_workspace, tmp_path / "workspace"))
+
+
+@pytest.fixture
+def workspace_on_both(database_engine: str, tmp_path: Path, command) -> Path:
     """An empty workspace, on each database in turn, that `command` uses."""
     folder = tmp_path / "workspace"
     open_registry(folder, create=True).close()
@@ -45,16 +60,18 @@ def stored(workspace: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_checkpoint_goes_in_and_comes_out_as_it_was(command, workspace: Path, tmp_path: Path, made: Path) -> None:
+def test_a_checkpoint_goes_in_and_comes_out_as_it_was(
+    command, workspace_on_both: Path, tmp_path: Path, made: Path
+) -> None:
     done = command("checkpoint", "add", made)
     assert done.code == 0, done.error
     card = read_card(made)
     assert "Added tiny@1 (segmenter)" in done.out
     assert card.weights_sha256 in done.out
     key = card.sha256
-    assert stored(workspace) == [f"{key[:2]}/{key}/tiny-1.json", f"{key[:2]}/{key}/tiny-1.safetensors"]
+    assert stored(workspace_on_both) == [f"{key[:2]}/{key}/tiny-1.json", f"{key[:2]}/{key}/tiny-1.safetensors"]
 
-    shutil.rmtree(made.parent)  # the workspace has its own copy
+    shutil.rmtree(made.parent)  # the workspace_on_both has its own copy
     out = tmp_path / "out" / "deep"
     taken = command("checkpoint", "export", "tiny@1", "--out", out)
     assert taken.code == 0, taken.error
@@ -62,7 +79,7 @@ def test_a_checkpoint_goes_in_and_comes_out_as_it_was(command, workspace: Path, 
     assert read_checkpoint(out / "tiny-1.safetensors").card == card
     assert sorted(path.name for path in out.iterdir()) == ["tiny-1.json", "tiny-1.safetensors"]
 
-    add, export = events(workspace)
+    add, export = events(workspace_on_both)
     assert (add["action"], add["actor"], add["entity"], add["entity_key"]) == ("add", "tester", "checkpoint", "tiny@1")
     assert add["detail"]["sha256"] == card.weights_sha256
     assert add["at"]
@@ -81,10 +98,10 @@ def test_adding_it_again_changes_nothing(command, workspace: Path, made: Path) -
 
 
 def test_another_file_of_the_same_name_and_version_is_refused(
-    command, workspace: Path, tmp_path: Path, made: Path, tiny_checkpoint
+    command, workspace_on_both: Path, tmp_path: Path, made: Path, tiny_checkpoint
 ) -> None:
     command("checkpoint", "add", made)
-    before = stored(workspace), events(workspace)
+    before = stored(workspace_on_both), events(workspace_on_both)
     weights = command("checkpoint", "add", tiny_checkpoint(tmp_path / "b", seed=1))
     assert weights.code == 6
     assert "There is a checkpoint tiny@1 already, with other weights" in weights.error
@@ -92,7 +109,7 @@ def test_another_file_of_the_same_name_and_version_is_refused(
     card = command("checkpoint", "add", tiny_checkpoint(tmp_path / "c", licence="MIT"))
     assert card.code == 6
     assert "with the same weights but another card: licence differ" in card.error
-    assert (stored(workspace), events(workspace)) == before
+    assert (stored(workspace_on_both), events(workspace_on_both)) == before
 
 
 def test_a_refused_file_leaves_nothing(command, workspace: Path, made: Path) -> None:
@@ -107,7 +124,7 @@ def test_a_refused_file_leaves_nothing(command, workspace: Path, made: Path) -> 
     assert command("checkpoint", "add", made.with_suffix(".pt")).code == 6
 
 
-def test_the_first_checkpoint_makes_the_workspace(command, database_engine: str, tmp_path: Path, made: Path) -> None:
+def test_the_first_checkpoint_makes_the_workspace(command, tmp_path: Path, made: Path) -> None:
     assert not (tmp_path / "workspace").exists()
     assert command("checkpoint", "add", made).code == 0
     assert "tiny" in command("checkpoint", "list").out
@@ -144,7 +161,9 @@ def test_list(command, workspace: Path, tmp_path: Path, tiny_checkpoint, monkeyp
     assert "file is missing" in command("checkpoint", "list").out
 
 
-def test_aliases_are_unique_in_a_kind_and_move(command, workspace: Path, tmp_path: Path, tiny_checkpoint) -> None:
+def test_aliases_are_unique_in_a_kind_and_move(
+    command, workspace_on_both: Path, tmp_path: Path, tiny_checkpoint
+) -> None:
     for keys in ({"version": 1}, {"version": 2}, {"kind": "estimator", "name": "fat"}):
         command("checkpoint", "add", tiny_checkpoint(tmp_path, **keys))
     done = command("checkpoint", "alias", "tiny@1", "current")
@@ -159,7 +178,7 @@ def test_aliases_are_unique_in_a_kind_and_move(command, workspace: Path, tmp_pat
     }  # fmt: skip
     told = [
         (event["entity_key"], event["detail"]["alias"], event["detail"]["before"], event["detail"]["reason"])
-        for event in events(workspace)
+        for event in events(workspace_on_both)
         if event["action"] == "alias"
     ]
     assert told == [
@@ -167,7 +186,7 @@ def test_aliases_are_unique_in_a_kind_and_move(command, workspace: Path, tmp_pat
         ("tiny@2", "current", "tiny@1", "lower error"), ("tiny@2", "next", None, None),
     ]  # fmt: skip
 
-    with open_registry(workspace) as registry:
+    with open_registry(workspace_on_both) as registry:
         assert resolve(registry, "current", kind="segmenter").reference == "tiny@2"
         assert resolve(registry, "current", kind="estimator").reference == "fat@1"
         assert resolve(registry, "next").aliases == ("current", "next")
@@ -274,7 +293,7 @@ def test_the_card_is_shown_for_people_and_for_programs(
 
 
 def test_packaged_checkpoints_are_offered_and_registered_when_they_are_used(
-    command, workspace: Path, tmp_path: Path, tiny_checkpoint, monkeypatch
+    command, workspace_on_both: Path, tmp_path: Path, tiny_checkpoint, monkeypatch
 ) -> None:
     packaged = tmp_path / "packaged"
     monkeypatch.setattr(checkpoint_files, "_PACKAGED", packaged)
@@ -286,14 +305,14 @@ def test_packaged_checkpoints_are_offered_and_registered_when_they_are_used(
     clash = command("checkpoint", "add", tiny_checkpoint(tmp_path, name="shipped", seed=1))
     assert clash.code == 6
     assert "There is a checkpoint shipped@1 already" in clash.error
-    assert events(workspace) == []
+    assert events(workspace_on_both) == []
 
-    with open_registry(workspace) as registry:
+    with open_registry(workspace_on_both) as registry:
         record = resolve(registry, "current", kind="segmenter")
         assert record.id is None
         kept = registered(registry, record)
         assert kept.id is not None
-        assert kept.path.is_relative_to(workspace)
+        assert kept.path.is_relative_to(workspace_on_both)
         assert registered(registry, kept) == kept
         assert resolve(registry, "current").id == kept.id  # it stays current although it is registered now
     shutil.rmtree(packaged)  # as an upgrade would
@@ -303,7 +322,7 @@ def test_packaged_checkpoints_are_offered_and_registered_when_they_are_used(
     command("checkpoint", "add", tiny_checkpoint(tmp_path, name="own"))
     tiny_checkpoint(packaged, name="shipped", version=2)
     assert command("checkpoint", "alias", "own@1", "current").code == 0
-    with open_registry(workspace) as registry:
+    with open_registry(workspace_on_both) as registry:
         assert resolve(registry, "current").reference == "own@1"
         assert set_alias(registry, "shipped@2", "candidate").changed
         assert all(record.id is not None for record in all_checkpoints(registry))
@@ -345,9 +364,9 @@ def test_files_that_went_missing_or_were_changed_are_told_and_put_back(
         assert len(events(workspace)) == 3 + number
 
 
-def test_a_card_changed_in_the_database_is_told(command, workspace: Path, made: Path) -> None:
+def test_a_card_changed_in_the_database_is_told(command, workspace_on_both: Path, made: Path) -> None:
     command("checkpoint", "add", made)
-    with open_registry(workspace) as registry, registry.writing() as connection:
+    with open_registry(workspace_on_both) as registry, registry.writing() as connection:
         card = connection.execute(select(Checkpoint.card)).scalar_one()
         connection.execute(update(Checkpoint).values(card={**card, "training": None}))
     done = command("checkpoint", "list")

@@ -42,7 +42,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["ingest", "--help"], ["study", "create", "--help"], ["report", "--help"]], ids=" ".join
+    "arguments",
+    [["ingest", "--help"], ["study", "create", "--help"], ["report", "--help"], ["checkpoint", "add", "--help"]],
+    ids=" ".join,
 )
 def test_help_of_a_command_imports_nothing_heavy_of_ours(arguments: list[str]) -> None:
     imported = _imported_after(_COMMAND.format(arguments=arguments))
@@ -51,7 +53,17 @@ def test_help_of_a_command_imports_nothing_heavy_of_ours(arguments: list[str]) -
 
 @pytest.mark.parametrize(
     "package",
-    ["calliper", "dashboards", "models", "reports", "studies", "studies.errors", "studies.readers", "validation"],
+    [
+        "calliper",
+        "dashboards",
+        "models",
+        "models.checkpoints",
+        "reports",
+        "studies",
+        "studies.errors",
+        "studies.readers",
+        "validation",
+    ],
 )
 def test_a_package_loads_its_parts_only_when_they_are_used(package: str) -> None:
     assert not _imported_after(f"import {package}") & HEAVY
