@@ -120,7 +120,7 @@ def tolerance_limits(
     subject: (n,) labels; where a subject has several pairs, the range is for a single pair of a new subject. With the
     variance components of `bland_altman` (`repeated` "varying" or "constant"), two-sided is
     bias ± z sqrt(V) sqrt(df / χ²(1 - level; df)), V the variance of a difference and that of the bias, df
-    Satterthwaite's degrees of freedom of V (after Francq BG, Berger M, Boachie C. Stat Med 2020;39:4306-4349);
+    Satterthwaite's degrees of freedom of V (after Francq BG, Berger M, Boachie C. Stat Med 2020;39:4334-4349);
     equal-tailed takes the outer ends of the limits' MOVER intervals, which is a little too wide.
 
     On the log scale the range is in logarithms, see `Range.ratios`. Raises as `bland_altman`.
