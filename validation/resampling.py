@@ -363,8 +363,11 @@ class ClusteredQuantile:
         out = (self.ordered[low] + self.ordered[np.maximum(high, low)]) / 2
         # A step that ends with the stretch has its upper neighbour in a later one; a target may lie outside them all.
         outside = (running[:, 0] >= target - hair) | (running[:, -1] < target - hair)
-        for row in np.flatnonzero(outside | ~beyond.any(axis=1)):
-            out[row] = weighted_quantile(self.ordered, weight[row, self.owners][None], self.share)[0]
+        left = np.flatnonzero(outside | ~beyond.any(axis=1))
+        step = max(1, BLOCK // len(self.ordered))
+        for start in range(0, len(left), step):
+            some = left[start : start + step]
+            out[some] = weighted_quantile(self.ordered, weight[some][:, self.owners], self.share)
         return out
 
 
