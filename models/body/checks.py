@@ -53,10 +53,9 @@ def check_arrays(
                 f"{path}: {name} goes beyond {_LARGEST_M:g} m; lengths must be in metres.", remedy=_REMEDY
             )
     _check_sums(found, path)
-    return found | {
-        "f": _faces(found["f"], vertices, path),
-        "kintree_table": _tree(found["kintree_table"], parents, path),
-    }
+    _check_tree(found["kintree_table"], parents, path)
+    tree = np.array([parents, range(joints)])
+    return found | {"f": _faces(found["f"], vertices, path), "kintree_table": tree}
 
 
 def is_closed(faces: np.ndarray) -> bool:
@@ -100,12 +99,11 @@ def _faces(faces: np.ndarray, vertices: int, path: Path) -> np.ndarray:
     return faces
 
 
-def _tree(table: np.ndarray, parents: Sequence[int], path: Path) -> np.ndarray:
-    """Parents of the joints; the root's is written as -1 or as the largest unsigned number."""
+def _check_tree(table: np.ndarray, parents: Sequence[int], path: Path) -> None:
+    """The root's parent is written as -1 or as the largest unsigned number."""
     found = table[0].astype(np.int64)
     if found[0] != -1 and found[0] < 2**31:
         raise ModelFileError(f"{path}: the first joint has a parent.", remedy=_REMEDY)
     found[0] = -1
     if not np.array_equal(found, parents):
         raise ModelFileError(f"{path}: its skeleton is not that of its kind of model.", remedy=_REMEDY)
-    return found

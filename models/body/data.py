@@ -86,7 +86,7 @@ class BodyData:
         """
         betas = check_betas(betas, self)
         offsets = betas.astype(np.float32) @ self.shape_directions
-        return self.v_template + offsets.reshape(len(betas), -1, 3)
+        return self.v_template + offsets.reshape(len(betas), *self.v_template.shape)
 
     def joints(self, vertices: np.ndarray) -> np.ndarray:
         """The joints (N,24,3) of bodies in the T-pose (N,V,3)."""
@@ -103,10 +103,10 @@ class BodyData:
         betas = check_betas(betas, self)
         pose = check_pose(pose, len(betas))
         vertices = self.shaped(betas)
-        rest = self.joint_template + (betas @ self.joint_directions).reshape(-1, N_JOINTS, 3)
+        rest = self.joint_template + (betas @ self.joint_directions).reshape(len(betas), N_JOINTS, 3)
         rotations = rotation_matrices(pose)
         if self.posedirs is not None:
-            feature = (rotations[:, 1:] - np.eye(3)).reshape(len(betas), -1)
+            feature = (rotations[:, 1:] - np.eye(3)).reshape(len(betas), 9 * (N_JOINTS - 1))
             vertices += (feature.astype(np.float32) @ self.pose_directions).reshape(vertices.shape)
         turned, moved, joints = _chain(rotations, rest, self.parents)
         frames = np.concatenate([turned, moved[..., None]], axis=3)
@@ -181,11 +181,13 @@ def _array(values: np.ndarray, name: str, shape: tuple[int | None, ...], remedy:
     try:
         array = np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
-        raise BodyRequestError(f"The {name} are not an array of numbers.", remedy=remedy) from error
+        raise BodyRequestError(f"What is given as {name} is not an array of numbers.", remedy=remedy) from error
     if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
         wanted = ", ".join("N" if size is None else str(size) for size in shape)
-        raise BodyRequestError(f"The {name} have the shape {array.shape}, not ({wanted}).", remedy=remedy)
+        raise BodyRequestError(f"An array of shape {array.shape} is given as {name}, not ({wanted}).", remedy=remedy)
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise BodyRequestError(f"The {name} hold {array[where]} at {where}.", remedy="Give finite numbers only.")
+        raise BodyRequestError(
+            f"Among the values of {name} is {array[where]}, at {where}.", remedy="Give finite numbers only."
+        )
     return array

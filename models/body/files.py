@@ -130,7 +130,7 @@ def _open(arrays: dict[str, Any], path: Path) -> BodyData:
         joint_regressor=sparse.csr_array(found["J_regressor"]),
         weights=found["weights"].astype(np.float32),
         faces=found["f"],
-        parents=found["kintree_table"],
+        parents=found["kintree_table"][0],
         scan_pose=further["scan_pose"].astype(np.float64),
         span=further["span"].astype(np.float64),
         licence=licence,

@@ -59,7 +59,7 @@ class BodyModel(torch.nn.Module):
         if within_span and n:
             low, high = torch.aminmax(betas.detach(), dim=0)
             check_span(low.cpu().numpy(), high.cpu().numpy(), self.data)
-        vertices = self.v_template + (betas @ self.directions).view(n, -1, 3)
+        vertices = self.v_template + (betas @ self.directions).view(n, *self.v_template.shape)
         joints = self.joint_template + (betas @ self.joint_directions).view(n, N_JOINTS, 3)
         if pose is not None:
             if pose.shape == (N_JOINTS, 3):
@@ -67,10 +67,10 @@ class BodyModel(torch.nn.Module):
             rotations = rotation_matrices(self._checked(pose, "pose", (n, N_JOINTS, 3)))
             if self.corrections is not None:
                 feature = rotations[:, 1:] - torch.eye(3, dtype=betas.dtype, device=betas.device)
-                vertices = vertices + (feature.reshape(n, -1) @ self.corrections).view_as(vertices)
+                vertices = vertices + (feature.flatten(1) @ self.corrections).view_as(vertices)
             turned, joints, shifts = self._chain(rotations, joints)
             frames = torch.cat([turned, shifts[..., None]], dim=3).view(n, N_JOINTS, 12)
-            frames = (self.weights @ frames).view(n, -1, 3, 4)
+            frames = (self.weights @ frames).view(n, self.data.n_vertices, 3, 4)
             vertices = (frames[..., :3] @ vertices[..., None])[..., 0] + frames[..., 3]
         if translation is not None:
             shift = self._checked(translation, "translation", (n, 3))[:, None]
@@ -97,21 +97,21 @@ class BodyModel(torch.nn.Module):
     def _checked(self, values: torch.Tensor, name: str, shape: tuple[int | None, ...]) -> torch.Tensor:
         if not isinstance(values, torch.Tensor) or not values.dtype.is_floating_point:
             raise BodyRequestError(
-                f"The {name} are not a tensor of floating-point numbers.", remedy="Give a float tensor."
+                f"What is given as {name} is not a tensor of floating-point numbers.", remedy="Give a float tensor."
             )
         if values.ndim != len(shape) or any(w not in (None, h) for w, h in zip(shape, values.shape, strict=True)):
             wanted = ", ".join("B" if size is None else str(size) for size in shape)
             raise BodyRequestError(
-                f"The {name} have the shape {tuple(values.shape)}, not ({wanted}).",
+                f"A tensor of shape {tuple(values.shape)} is given as {name}, not ({wanted}).",
                 remedy=f"{self.data.name} has {self.data.n_betas} betas and {N_JOINTS} joints.",
             )
         if values.device != self.v_template.device:
             raise BodyRequestError(
-                f"The {name} are on {values.device}, the model is on {self.v_template.device}.",
+                f"The tensor {name} is on {values.device}, the model on {self.v_template.device}.",
                 remedy="Move one of them with .to(device).",
             )
         if not bool(torch.isfinite(values.detach()).all()):
-            raise BodyRequestError(f"The {name} hold values that are not finite.", remedy="Give finite numbers only.")
+            raise BodyRequestError(f"Some values of {name} are not finite.", remedy="Give finite numbers only.")
         return values.to(self.v_template.dtype)
 
 

@@ -13,6 +13,7 @@ import io
 import math
 import pickle
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,16 @@ class _Unpickler(pickle._Unpickler):
 
     def get_extension(self, code: int) -> None:
         raise pickle.UnpicklingError("it asks for a registered extension")
+
+    def _load_bytearray(self) -> None:
+        # Python makes the array before it knows whether there are so many bytes.
+        (size,) = struct.unpack("<Q", self.read(8))
+        content = self.read(min(size, _LARGEST_FILE))
+        if len(content) < size:
+            raise pickle.UnpicklingError("it ends within an array")
+        self.append(bytearray(content))
+
+    dispatch = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: _load_bytearray}
 
 
 class _CSC(_Matrix):

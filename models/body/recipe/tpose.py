@@ -16,6 +16,7 @@ from models.body.recipe.shapes import BONES, Shaper, Standing
 from models.body.skeleton import MIRRORED, N_JOINTS, PARENTS, joint
 
 MOST_JOINTS = 4  # that may move one vertex
+_TIE = 1e-9
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 
 
@@ -37,8 +38,9 @@ def skinning_weights(assets: Assets, shaper: Shaper) -> np.ndarray:
         np.add.at(whole[:, to], table[:, 0].astype(int), table[:, 1])
     weights = whole[shaper.body]
     weights = (weights + weights[shaper.mirror][:, list(MIRRORED)]) / 2
-    small = np.argsort(weights, axis=1)[:, :-MOST_JOINTS]
-    np.put_along_axis(weights, small, 0.0, axis=1)
+    # What equals the first weight too many goes with it, so that both sides lose the same joints.
+    too_many = np.sort(weights, axis=1)[:, -MOST_JOINTS - 1]
+    weights[weights <= too_many[:, None] + _TIE] = 0.0
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
