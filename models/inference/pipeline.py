@@ -170,7 +170,7 @@ class Pipeline:
             stature = torch.tensor([work.scan.stature_cm / 100], dtype=torch.float32)
             seen = self.avatar.module(inputs.silhouettes, inputs.boxes, inputs.present, stature)
             betas = seen.betas[0].double().numpy()
-            pose = self.body.scan_pose + seen.pose[0].double().numpy()
+            pose = seen.pose[0].double().numpy()
         with work.stage("tape"):
             try:
                 measured = measure(self.body.shaped(betas[None]), self.body)

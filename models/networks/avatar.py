@@ -13,11 +13,10 @@ from models.networks.blocks import HEIGHT, VIEWS, WIDTH, Conv, Residual, mlp
 
 N_JOINTS = 24
 BOX = 4  # numbers that say where the person was in the photo: centre x, centre y, height, width
-POSE_SCALE = 0.2  # radians; the poses of a scan vary by about so much
 
 
 class AvatarPrediction(NamedTuple):
-    """betas (B,K); pose (B,4,24,3) axis-angle, one for each view, as a turn away from the scan pose; features (B,D)."""
+    """betas (B,K); pose (B,4,24,3) axis-angle, one for each view, as if it were seen from the front; features (B,D)."""
 
     betas: Tensor
     pose: Tensor
@@ -79,6 +78,8 @@ class Avatar(nn.Module):
         self.register_buffer("stature_sd", torch.tensor(0.10))
         self.register_buffer("betas_mean", torch.zeros(n_betas))
         self.register_buffer("betas_sd", torch.ones(n_betas))
+        self.register_buffer("pose_mean", torch.zeros(len(VIEWS), N_JOINTS, 3))
+        self.register_buffer("pose_sd", torch.full((len(VIEWS), N_JOINTS, 3), 0.1))
 
     def encode(self, silhouettes: Tensor, boxes: Tensor, present: Tensor, stature: Tensor) -> tuple[Tensor, Tensor]:
         """As `SilhouetteEncoder.forward`, with the stature (B,) in metres."""
@@ -89,5 +90,5 @@ class Avatar(nn.Module):
         views, scan = self.encode(silhouettes, boxes, present, stature)
         betas = self.shape(scan) * self.betas_sd + self.betas_mean
         together = torch.cat([views, scan[:, None].expand_as(views)], dim=2)
-        pose = self.pose(together).unflatten(2, (N_JOINTS, 3)) * POSE_SCALE
+        pose = self.pose(together).unflatten(2, (N_JOINTS, 3)) * self.pose_sd + self.pose_mean
         return AvatarPrediction(betas, pose, scan)
