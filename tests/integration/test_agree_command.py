@@ -153,6 +153,15 @@ def test_fairness_bands_and_margins_are_options(calliper, table) -> None:
     assert set(found["verdicts"]["mini"]) == {"bias", "mae"}
 
 
+def test_jackknife_intervals_for_few_subjects(calliper, table) -> None:
+    bca, jackknife = (
+        results(calliper, table, "--test", "mini", "--intervals", how)["tests"]["mini"]["mae"]
+        for how in ("bca", "jackknife")
+    )
+    assert bca["estimate"] == jackknife["estimate"]
+    assert jackknife["high"] - jackknife["low"] > bca["high"] - bca["low"]
+
+
 @pytest.mark.parametrize("repeated", ["constant", "varying", "mixed"])
 def test_repeated_rows(calliper, tmp_path, repeated) -> None:
     path = tmp_path / "t.csv"
