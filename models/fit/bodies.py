@@ -41,9 +41,24 @@ _LOOSE_BONY = 0.025
 # The share of the recipe's own variety that a body keeps where nothing says anything, and the widest draw (SD).
 VARIETY = 0.5
 _WIDEST = 2.5
-# Muscle of the recipe's people: where the average person lies, what one z-score of muscularity moves, and how far at
-# most.
-_MUSCLE_MIDDLE, _MUSCLE_STEP, _MUSCLE_RANGE = 0.42, 0.22, (-0.1, 1.1)
+# What one z-score of muscularity moves in the recipe's phenotypes: where usual people lie, and the step. Beyond the
+# widest score it moves nothing more, because the recipe's people end there.
+_STEERED = {
+    "muscle": (0.42, 0.22),
+    "pectorals": (0.0, 0.12),
+    "dorsi": (0.0, 0.12),
+    "v_shape": (0.0, 0.12),
+    "deltoid": (0.0, 0.12),
+    "thigh_muscle": (0.0, 0.12),
+    "calf_muscle": (0.0, 0.12),
+    "belly": (0.14, -0.07),
+    "stomach_slack": (0.0, -0.10),
+    "arm_fat": (0.0, -0.12),
+    "thigh_fat": (0.0, -0.12),
+}
+# How what was not given goes with muscularity, as correlations among people of the same stature, mass and waist. No
+# data of girths and skinfolds of the same people are at hand for these; they are assumed, and moderate.
+_WITH_MUSCLE = {"chest_cm": 0.5, "neck_cm": 0.4, "shoulder_breadth_cm": 0.3, "calf_cm": 0.3, "hip_cm": -0.2}
 # Flagged from here on: SDs of plausible bodies that a body had to go, and SDs between one measurement and the others.
 FAR_BODY, FAR_MEASUREMENT = 7.0, 5.0
 _ETHNICITIES = (
@@ -202,11 +217,14 @@ def _fit_one(request: Request, fitter: _Fitter, seed: int, *, plain: bool = Fals
     }
     if plain:
         noise, start = noise * 0, start * 0
-    drawn = population.drawn(x, noise)
+    expected, drawn, spread = population.expected(x), population.drawn(x, noise), population.spread(x)
     for name in MEASURED:
         if name in asked or name not in gauge.names or _stands_for(name, asked):
             continue
-        asked[name] = float(np.exp(drawn[VARIABLES.index(name)]))
+        at, share = VARIABLES.index(name), _WITH_MUSCLE.get(name, 0.0)
+        by_chance = np.sqrt(1 - share**2) * (drawn[at] - expected[at])
+        by_muscle = share * spread[at] * np.clip(muscularity, -_WIDEST, _WIDEST)
+        asked[name] = float(np.exp(expected[at] + by_chance + by_muscle))
         loose = _LOOSE_BONY if name in ("leg_length_cm", "shoulder_breadth_cm") else _LOOSE
         sd[name] = asked[name] * loose * (3 if plain else 1)
     task = Task(
@@ -238,12 +256,9 @@ def _stands_for(name: str, asked: dict[str, float]) -> bool:
 
 def _phenotypes(request: Request, muscularity: float) -> dict[str, float]:
     """What the recipe calls the person's sex, age, ethnicity and muscle. Ages are 25 years at 0 and 90 at 1."""
-    muscle = float(np.clip(_MUSCLE_MIDDLE + _MUSCLE_STEP * muscularity, *_MUSCLE_RANGE))
-    out = {
-        "gender": 0.05 if request.sex == "M" else 0.95,
-        "age": (request.known["age"] - 25) / 65,
-        "muscle": muscle,
-    }
+    score = float(np.clip(muscularity, -_WIDEST, _WIDEST))
+    out = {"gender": 0.05 if request.sex == "M" else 0.95, "age": (request.known["age"] - 25) / 65}
+    out |= {name: middle + step * score for name, (middle, step) in _STEERED.items()}
     return out | _ancestry(request.ethnicity)
 
 

@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from models.body.data import BodyData
 
 # Phenotypes of the recipe that a person's data speak of, and how exactly (SD) a body is asked to have them.
-PHENOTYPES = {"gender": 0.05, "age": 0.02, "african": 0.15, "asian": 0.15, "muscle": 0.04}
+PHENOTYPES = {
+    "gender": 0.05,
+    "age": 0.02,
+    "african": 0.15,
+    "asian": 0.15,
+    "muscle": 0.04,
+    "pectorals": 0.15,
+    "dorsi": 0.15,
+    "v_shape": 0.15,
+    "deltoid": 0.15,
+    "thigh_muscle": 0.15,
+    "calf_muscle": 0.15,
+    "belly": 0.08,
+    "stomach_slack": 0.15,
+    "arm_fat": 0.15,
+    "thigh_fat": 0.15,
+}
 REBUILD = "python -m models.fit.build_prior"
 
 
