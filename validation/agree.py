@@ -28,7 +28,7 @@ from validation.fairness import (
 from validation.limits import diagnose, nonparametric_limits
 from validation.multiplicity import ADJUSTMENTS, adjustment
 from validation.page import page
-from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option
+from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, number, option
 from validation.regression import Line, deming
 from validation.reliability import FORMS, icc
 from validation.resampling import INTERVALS as RESAMPLED
@@ -64,6 +64,9 @@ class Settings:
     margins: tuple[tuple[str, float], ...] = ()
     secondary: bool = True
     intervals: str = "bca"
+    regress_on: str = "mean"
+    error_ratio: float = 1.0
+    decision_levels: tuple[float, ...] = ()
 
     def verdict(self, metric: str, interval: Estimate) -> str:
         """ "meets", "fails" or "not enough data to say", for a metric that has a margin."""
@@ -146,6 +149,9 @@ def agree(
     margins: Mapping[str, float] | None = None,
     secondary: bool = True,
     intervals: str = "bca",
+    regress_on: str = "mean",
+    error_ratio: float = 1.0,
+    decision_levels: Sequence[float] = (),
 ) -> AgreementReport:
     """Compare the columns `tests` of a table with its column `reference`, overall and in the groups of `by`.
 
@@ -173,6 +179,9 @@ def agree(
         margins: {"bias": largest |bias|, "mae": largest MAE} that is still good enough, for verdicts overall and, with
             `fairness`, for each group. Of bias and limits in the unit of `scale`; a bias on the log scale is a ratio,
             whose margin m stands for 1/m to m.
+        regress_on: "mean" (of the two methods) or "reference", on which the line of proportional bias is.
+        error_ratio: of Deming's line, see `deming`.
+        decision_levels: values of the reference at which the bias is told by Deming's and Passing and Bablok's lines.
         intervals: of MAE, RMSE, MAPE, of comparisons and of gaps: "bca", the bootstrap, or "jackknife", t intervals
             that hold their level better where there are fewer than about 100 subjects.
 
@@ -198,6 +207,9 @@ def agree(
         tuple(checked(margins or {}, scale).items()),
         bool(secondary),
         option(intervals, RESAMPLED, "intervals"),
+        option(regress_on, ("mean", "reference"), "regress_on"),
+        float(error_ratio),
+        tuple(number(level, "decision level") for level in decision_levels),
     )
     check_names(table, reference, tests, by, subject, covariates)
     numbers = {name: numeric(table[name], name) for name in [reference, *tests]}
@@ -465,6 +477,7 @@ def agreement(table: ErrorTable, clusters: NDArray[np.intp] | None, settings: Se
         level=settings.level,
         limits_interval="exact" if quantiles else settings.limits,
         scale=settings.scale,
+        regress_on=settings.regress_on,
         subject=clusters,
         repeated=settings.repeated,
         resamples=settings.resamples,
@@ -504,21 +517,33 @@ def structure(table: ErrorTable | None, clusters: NDArray[np.intp] | None, setti
         except ValidationError as error:
             return dict.fromkeys(parts, Estimate.missing(str(error), level=level).to_dict())
 
-    def line(result: Line) -> dict[str, Any]:
-        return {part: item for part, item in result.to_dict().items() if part in ("slope", "intercept")}
-
+    levels = settings.decision_levels
+    names = [key(value) for value in levels]
     if table is None:
         reason = "no row has both the test and the reference"
         nothing = Estimate.missing(reason, level=level).to_dict()
-        return {"icc": dict.fromkeys(FORMS, nothing)} | {n: dict.fromkeys(p, nothing) for n, p in LINES.items()}
+        at_levels = {name: dict.fromkeys(LINES, nothing) for name in names}
+        out = {"icc": dict.fromkeys(FORMS, nothing)} | {n: dict.fromkeys(p, nothing) for n, p in LINES.items()}
+        return out | ({"bias_at": at_levels} if levels else {})
     x, y = table.test, table.reference
-    return {
-        "icc": tried(FORMS, lambda: icc(np.column_stack([x, y]), subject=clusters, level=level).to_dict()),
-        "deming": tried(LINES["deming"], lambda: line(deming(x, y, subject=clusters, level=level))),
-        "passing_bablok": tried(
-            LINES["passing_bablok"], lambda: line(passing_bablok(x, y, subject=clusters, level=level))
-        ),
+    fits: dict[str, Callable[[], Line]] = {
+        "deming": lambda: deming(x, y, error_ratio=settings.error_ratio, subject=clusters, level=level),
+        "passing_bablok": lambda: passing_bablok(x, y, subject=clusters, level=level),
     }
+    out = {"icc": tried(FORMS, lambda: icc(np.column_stack([x, y]), subject=clusters, level=level).to_dict())}
+    at_levels = {name: {} for name in names}
+    for kind, fit in fits.items():
+
+        def told(fit: Callable[[], Line] = fit) -> dict[str, Any]:
+            line = fit()
+            parts = {part: getattr(line, part).to_dict() for part in LINES["deming"]}
+            return parts | {name: item.to_dict() for name, item in zip(names, line.bias_at(levels), strict=True)}
+
+        found = tried([*LINES[kind], *names], told)
+        out[kind] = {part: found[part] for part in LINES[kind]}
+        for name in names:
+            at_levels[name][kind] = found[name]
+    return out | ({"bias_at": at_levels} if levels else {})
 
 
 def subgroups(

@@ -217,6 +217,13 @@ class RegressionLimits(Result):
     breusch_pagan_p: float | None
     coverage: float
 
+    def formula(self) -> str:
+        """The limits as a formula of the size A, with four significant digits."""
+        times = float(special.ndtri((1 + self.coverage) / 2)) * math.sqrt(math.pi / 2)
+        ends = [(self.line.intercept, self.line.slope, 1.0), (self.spread_intercept, self.spread_slope, times)]
+        bias, half = (f"{float(a) * k:.4g} {float(b) * k:+.4g} A" for a, b, k in ends)
+        return f"{bias} ± ({half})"
+
     def at(self, sizes: ArrayLike) -> tuple[Floats, Floats, Floats]:
         """Bias, lower and upper limit at these sizes; NaN where the fitted SD is negative (beyond the data)."""
         a = np.asarray(sizes, dtype=float)
@@ -404,7 +411,7 @@ def diagnose(
     shapiro = float(stats.shapiro(d).pvalue) if len(d) <= 5000 else None
     skew, kurtosis = float(stats.skew(d)), float(stats.kurtosis(d))
     advice = []
-    trend = spread_p = None
+    trend = spread_p = limits = None
     if not same(size):
         limits = _regression(d, size, level=0.95, coverage=0.95, on="mean")
         trend, spread_p = limits.line.p_value, limits.p_spread
@@ -421,6 +428,8 @@ def diagnose(
             advice.append("The spread changes with size: consider the log or percent scale, or limits by regression.")
         else:
             advice.append("The spread changes with size: consider limits by regression.")
+    if limits is not None and scale != "log" and min(trend or 1, spread_p or 1) < alpha:
+        advice.append(f"Limits by regression: {limits.formula()}, with A the mean of test and reference.")
     if out:
         many = f"{len(out)} outlying difference{'s' if len(out) > 1 else ''}"
         advice.append(f"{many}: check the records; do not drop them to narrow the limits.")

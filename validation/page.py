@@ -37,7 +37,7 @@ def page(report: AgreementReport) -> str:
 def methods(report: AgreementReport, names: Sequence[str]) -> list[str]:
     """Tests side by side, one quantity a line, and below what could not be computed and what to consider."""
     scale = report.settings.scale
-    unit = SCALE_UNITS.get(scale, "")
+    unit, on = SCALE_UNITS.get(scale, ""), report.settings.regress_on
     missing: dict[str, list[str]] = {}
 
     def cells(name: str) -> dict[str, str]:
@@ -58,7 +58,7 @@ def methods(report: AgreementReport, names: Sequence[str]) -> list[str]:
             f"lower limit{unit}": text("limits", lower["lower"]),
             f"upper limit{unit}": text("limits", lower["upper"]),
             "  their intervals": method["limits"]["interval"],
-            "slope on the mean": text("slope on the mean", line["slope"]),
+            f"slope on the {on}": text(f"slope on the {on}", line["slope"]),
             "  p, no slope": p_text(line["p_value"]),
             "MAE": text("MAE", method["mae"]),
             "RMSE": text("RMSE", method["rmse"]),
@@ -75,6 +75,9 @@ def methods(report: AgreementReport, names: Sequence[str]) -> list[str]:
         for kind, title in (("deming", "Deming"), ("passing_bablok", "Passing–Bablok")):
             for end in ("slope", "intercept"):
                 out[f"{title} {end}"] = text(f"{title} {end}", method[kind][end])
+        for at, found in method.get("bias_at", {}).items():
+            out[f"bias at {at}, Deming"] = text(f"bias at {at}", found["deming"])
+            out[f"bias at {at}, Passing–Bablok"] = estimate(found["passing_bablok"])
         return out
 
     columns = [cells(name) for name in names]

@@ -38,6 +38,15 @@ def agree(
     seed: Annotated[int | None, typer.Option(help="Seed of the resampling [1].")] = None,
     minimum_cell: Annotated[int | None, typer.Option(help="Smaller groups are suppressed [10].")] = None,
     within: Annotated[list[float] | None, typer.Option(help="k of percent within ±k [3 5]; several times.")] = None,
+    regress_on: Annotated[
+        str, typer.Option(metavar="WHAT", help="Line of proportional bias on the mean or on the reference.")
+    ] = "mean",
+    error_ratio: Annotated[
+        float, typer.Option(help="Deming: error variance of the reference over that of the test.")
+    ] = 1.0,
+    decision_level: Annotated[
+        list[float] | None, typer.Option(help="Tell the bias at this value of the reference; several times.")
+    ] = None,
     band: Annotated[
         list[float] | None, typer.Option(help="Cut point: also by bands of the reference; several times.")
     ] = None,
@@ -105,6 +114,9 @@ def agree(
             scale=scale,
             adjust=adjust,
             bands=band or [],
+            regress_on=regress_on,
+            error_ratio=error_ratio,
+            decision_levels=decision_level or [],
             fairness=fairness,
             covariates=covariate or [],
             margins=margins,

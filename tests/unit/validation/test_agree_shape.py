@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from validation.agree import agree
+from validation.agreement import bland_altman
 from validation.errors import OutOfRange, UnknownOption
+from validation.regression import deming
 
 QUICK = {"resamples": 300, "seed": 4}
 ESTIMATE = {"estimate": float, "low": float, "high": float}
@@ -235,3 +237,28 @@ def test_the_page_reads_well():
     assert "Nothing speaks against plain limits of agreement." in page
     broken = str(agree(cohort().assign(bia=30.0), reference="dxa", tests=["bia"], **QUICK))
     assert "bia: the test is constant (Pearson's r, Lin's CCC" in broken
+
+
+def test_the_lines_can_be_told_apart():
+    table = cohort()
+    arguments = {"reference": "dxa", "tests": ["bia"], **QUICK}
+    found = agree(
+        table, regress_on="reference", error_ratio=0.5, decision_levels=[25, 37.5], by=["sex"], **arguments
+    ).to_dict()
+    bia = found["tests"]["bia"]
+    line = bland_altman(table["bia"], table["dxa"], regress_on="reference").proportional_bias
+    assert bia["proportional_bias"]["slope"]["estimate"] == pytest.approx(line.slope.estimate)
+    fit = deming(table["bia"], table["dxa"], error_ratio=0.5)
+    assert bia["deming"]["slope"]["estimate"] == pytest.approx(fit.slope.estimate)
+    _, second = fit.bias_at([25, 37.5])
+    assert list(bia["bias_at"]) == ["25", "37.5"]
+    same_shape(bia["bias_at"]["25"]["deming"], ESTIMATE)
+    assert bia["bias_at"]["37.5"]["deming"]["high"] == pytest.approx(second.high)
+    assert "bootstrap" in bia["bias_at"]["25"]["passing_bablok"]["reason"]
+    page = str(agree(table, regress_on="reference", decision_levels=[25], **arguments))
+    assert "slope on the reference" in page
+    assert "bias at 25, Deming" in page
+    nobody = agree(table.assign(bia=np.nan), decision_levels=[25], **arguments)
+    assert nobody.tests["bia"]["bias_at"]["25"]["deming"]["reason"]
+    constant = agree(table.assign(bia=3.0), decision_levels=[25], **arguments)
+    assert "constant" in constant.tests["bia"]["bias_at"]["25"]["deming"]["reason"]

@@ -8,12 +8,13 @@ from scipy import stats
 
 from validation.agreement import (
     bland_altman,
+    bradley_blackwood,
     exact_factors,
     limits_of_agreement,
     paired_factors,
     tolerance_factor,
 )
-from validation.errors import NotEnoughData, NotFinite, OutOfRange, ShapeMismatch, UnknownOption
+from validation.errors import Degenerate, NotEnoughData, NotFinite, OutOfRange, ShapeMismatch, UnknownOption
 
 # Peak expiratory flow, first readings, l/min. Bland JM, Altman DG. Lancet 1986;i:307-310, table 1.
 WRIGHT = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
@@ -146,3 +147,42 @@ def test_the_result_reads_as_text_dict_and_table():
     assert "-73.861 (-119.926 to -48.860)" in str(found)
     assert set(found.to_dict()["limits"]) == {"lower", "upper", "interval", "level", "coverage"}
     assert "limits.lower" in set(found.to_frame()["quantity"])
+
+
+def test_the_first_interval_of_bland_and_altman():
+    """1986: standard error of a limit sqrt(3 s² / n). The paper has -114.3 to -45.1 and 40.9 to 110.1, with 2 SD."""
+    limits = bland_altman(WRIGHT, MINI, coverage=1 - 2 * stats.norm.sf(2), limits_interval="approximate-1986").limits
+    assert limits.lower.interval == pytest.approx((-114.3, -45.1), abs=0.25)
+    assert limits.upper.interval == pytest.approx((40.9, 110.1), abs=0.25)
+
+
+def test_bradley_and_blackwood_is_the_comparison_of_two_models():
+    found = bradley_blackwood(MINI, WRIGHT)
+    d, size = np.subtract(MINI, WRIGHT).astype(float), np.add(MINI, WRIGHT) / 2
+    rss = np.polyfit(size, d, 1, full=True)[1][0]
+    statistic = ((d @ d - rss) / 2) / (rss / 15)
+    assert (found.statistic, found.df1, found.df2) == (pytest.approx(statistic), 2, 15)
+    assert found.p_value == pytest.approx(stats.f.sf(statistic, 2, 15))
+    assert found.p_value == pytest.approx(0.926404330701008, rel=1e-9)
+    rng = np.random.default_rng(1)
+    y = rng.normal(30, 8, 60)
+    assert bradley_blackwood(y + 3 + rng.normal(0, 2, 60), y).p_value < 1e-6
+    with pytest.raises(Degenerate):
+        bradley_blackwood(y + 1, y)
+
+
+def test_differences_that_are_equal_but_for_rounding_are_equal():
+    values = np.arange(30) / 10
+    found = bland_altman(values + 0.1, values)
+    assert (found.sd, found.p_value) == (0.0, None)
+    assert "equal" in found.limits.lower.reason
+    ratio = bland_altman((values + 1) * 1.1, values + 1, scale="log")
+    assert (ratio.sd, ratio.ratios().bias.estimate) == (0.0, pytest.approx(1.1))
+
+
+def test_regression_on_the_reference_and_its_logarithm():
+    x, y = np.array(MINI, dtype=float), np.array(WRIGHT, dtype=float)
+    on = bland_altman(x, y, regress_on="reference").proportional_bias
+    assert on.slope.estimate == pytest.approx(stats.linregress(y, x - y).slope)
+    logs = bland_altman(x, y, scale="log", regress_on="reference").proportional_bias
+    assert logs.slope.estimate == pytest.approx(stats.linregress(np.log(y), np.log(x / y)).slope)

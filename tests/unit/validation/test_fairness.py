@@ -16,7 +16,8 @@ from validation import (
     partial_pooling,
     permutation_gap,
 )
-from validation.errors import Degenerate, NotEnoughData, UnknownOption
+from validation.errors import Degenerate, NotEnoughData, OutOfRange, UnknownOption
+from validation.fairness import band_labels
 from validation.results import Estimate
 
 
@@ -193,3 +194,49 @@ def test_bands_of_body_fat_show_regression_to_the_mean():
     assert list(bias) == ["< 20", "20 to 30", "30 to 40", "≥ 40"]
     assert bias["< 20"] > 2
     assert bias["≥ 40"] < -2
+
+
+def test_biases_of_the_groups_raw_and_adjusted():
+    rng = np.random.default_rng(5)
+    n = 400
+    group = np.array(["lean", "heavy"])[np.arange(n) % 2]
+    fat = rng.normal(np.where(group == "lean", 22, 36), 5)
+    test = fat + 0.2 * (30 - fat) + rng.normal(0, 1.5, n)
+    raw = equal_bias(test, fat, group).means
+    lean = (test - fat)[group == "lean"]
+    assert raw["lean"].estimate == pytest.approx(lean.mean())
+    assert raw["lean"].high - lean.mean() == pytest.approx(
+        stats.t.ppf(0.975, 199) * lean.std(ddof=1) / np.sqrt(200), rel=1e-9
+    )
+    given = equal_bias(test, fat, group, covariates={"fat": fat}).means
+    expected = 0.2 * (30 - fat.mean())
+    assert all(item.low < expected < item.high for item in given.values())
+    assert raw["lean"].estimate > 1 > -0.5 > raw["heavy"].estimate
+    assert "means" not in equal_spread(test, fat, group).to_dict()
+
+
+def test_subjects_count_once():
+    test, reference, group = cohort(240, shift=1.0)
+    single = equal_bias(test, reference, group)
+    twice = [np.repeat(values, 2) for values in (test, reference, group)]
+    subject = np.repeat(np.arange(240), 2)
+    assert equal_bias(*twice, subject=subject).p_value == pytest.approx(single.p_value)
+    assert equal_spread(*twice, subject=subject).p_value == pytest.approx(equal_spread(test, reference, group).p_value)
+    given = equal_bias(test, reference, group, covariates={"fat": reference})
+    again = equal_bias(*twice, subject=subject, covariates={"fat": twice[1]})
+    assert again.p_value == pytest.approx(given.p_value)
+    assert equal_bias(*twice).p_value < single.p_value
+    with pytest.raises(UnknownOption, match="more than one group"):
+        equal_bias(test, reference, group, subject=np.arange(240) // 2)
+
+
+def test_bands_need_cut_points():
+    assert list(band_labels(np.array([19.9, 20.0, np.nan, 45.0]), [40, 20])) == ["< 20", "20 to 40", None, "≥ 40"]
+    for cuts in ([], [np.nan]):
+        with pytest.raises(UnknownOption, match="cut point"):
+            band_labels(np.array([1.0]), cuts)
+
+
+def test_numbers_too_large_to_pool_are_refused():
+    with pytest.raises(OutOfRange):
+        partial_pooling({"a": 1e200, "b": 1.0}, {"a": 1.0, "b": 1.0})

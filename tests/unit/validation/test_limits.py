@@ -213,3 +213,118 @@ def test_quantile_limits_and_tdi_by_order_statistics():
     ninety = np.quantile(np.abs(test - reference), 0.9, method="median_unbiased")
     assert index.estimate == pytest.approx(ninety, rel=1e-12)
     assert index.low < ninety < index.high
+
+
+def nested(subjects=40, times=3, seed=2, between=2.0, within=1.0):
+    rng = np.random.default_rng(seed)
+    subject = np.repeat(np.arange(subjects), times)
+    reference = rng.normal(30, 8, len(subject))
+    error = rng.normal(0, between, subjects)[subject] + rng.normal(0, within, len(subject))
+    return reference + 0.5 + error, reference, subject
+
+
+def test_tolerance_of_repeated_pairs_by_hand():
+    test, reference, subject = nested()
+    d = (test - reference).reshape(40, 3)
+    means, within = d.mean(axis=1), d.var(axis=1, ddof=1).mean()
+    s2 = means.var(ddof=1)
+    total = s2 * (1 + 1 / 40) + within * 2 / 3
+    df = total**2 / ((s2 * (1 + 1 / 40)) ** 2 / 39 + (within * 2 / 3) ** 2 / 80)
+    half = stats.norm.ppf(0.975) * math.sqrt(total * df / stats.chi2.ppf(0.05, df))
+    found = tolerance_limits(test, reference, subject=subject)
+    assert (found.lower, found.upper) == pytest.approx((means.mean() - half, means.mean() + half), rel=1e-9)
+    next_one = prediction_interval(test, reference, subject=subject)
+    assert next_one.upper - means.mean() == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(total), rel=1e-9)
+    tails = tolerance_limits(test, reference, subject=subject, kind="equal-tailed")
+    assert tails.upper == pytest.approx(bland_altman(test, reference, subject=subject).limits.upper.high)
+    assert "repeated pairs" in found.kind
+    with pytest.raises(UnknownOption, match="raw scale or the log"):
+        tolerance_limits(test, reference, subject=subject, repeated="constant", scale="percent")
+    with pytest.raises(NotEnoughData, match="2 subjects"):
+        tolerance_limits(test[:6], reference[:6], subject=subject[:6])
+
+
+def test_tolerance_of_repeated_pairs_keeps_its_promise():
+    kept, sd = 0, math.hypot(2, 1)
+    for seed in range(400):
+        test, reference, subject = nested(20, 3, seed)
+        r = tolerance_limits(test - 0.5, reference, subject=subject)
+        kept += stats.norm.cdf(r.upper / sd) - stats.norm.cdf(r.lower / sd) >= 0.95
+    assert kept / 400 == pytest.approx(0.95, abs=0.035)
+
+
+def test_howes_factor():
+    """NIST/SEMATECH e-Handbook, section 7.2.6.3: n = 43, 90 % of the population with 99 % confidence, k = 2.217.
+
+    That is without Howe's last factor, which is taken out here.
+    """
+    d = np.random.default_rng(1).normal(size=43)
+    found = tolerance_limits(d, np.zeros(43), coverage=0.9, level=0.99, kind="howe").factor
+    last = math.sqrt(1 + (40 - stats.chi2.ppf(0.01, 42)) / (2 * 44**2))
+    assert found / last == pytest.approx(2.217, abs=0.0005)
+    assert found == pytest.approx(tolerance_limits(d, np.zeros(43), coverage=0.9, level=0.99).factor, rel=0.001)
+
+
+def test_ratios_of_the_log_scale():
+    test, reference = pairs(60)
+    found = tolerance_limits(test, reference, scale="log")
+    d = np.log(test / reference)
+    assert found.ratios().upper == pytest.approx(math.exp(d.mean() + found.factor * d.std(ddof=1)))
+    limits = bland_altman(test, reference, scale="log").limits
+    assert limits.ratios().lower.low == pytest.approx(math.exp(limits.lower.low))
+    factor = total_deviation_index(test, reference, scale="log").map(math.exp).estimate
+    inside = np.abs(d) <= math.log(factor)
+    assert inside.mean() == pytest.approx(0.9, abs=0.06)
+
+
+@pytest.mark.parametrize("repeated", ["varying", "constant", "mixed"])
+def test_repeated_pairs_on_the_log_scale(repeated):
+    test, reference, subject = nested()
+    found = bland_altman(test, reference, subject=subject, repeated=repeated, scale="log", resamples=300)
+    logs = bland_altman(np.log(test), np.log(reference), subject=subject, repeated=repeated, resamples=300)
+    assert (found.n, found.subjects, found.scale) == (120, 40, "log")
+    assert found.sd == pytest.approx(logs.sd)
+    assert found.limits.upper.interval == pytest.approx(logs.limits.upper.interval)
+    assert found.ratios().bias.estimate == pytest.approx(math.exp(found.bias.estimate))
+
+
+def test_the_mixed_model_through_the_front_door():
+    test, reference, subject = nested()
+    front = bland_altman(test, reference, subject=subject, repeated="mixed", resamples=300, seed=5)
+    assert front == mixed(test, reference, subject=subject, resamples=300, seed=5)
+    assert front.limits.interval == "bootstrap"
+
+
+def test_outliers_as_by_leaving_them_out_one_by_one():
+    rng = np.random.default_rng(8)
+    for n, planted in ((54, 3), (120, 5), (40, 0)):
+        values = rng.normal(0, 1, n)
+        values[:planted] += 7 * rng.choice([-1, 1], planted)
+        left, rows, taken, count = values.copy(), np.arange(n), [], 0
+        for i in range(1, n // 10 + 1):
+            deviate = np.abs(left - left.mean()) / left.std(ddof=1)
+            worst = int(deviate.argmax())
+            t = stats.t.ppf(1 - 0.05 / (2 * (n - i + 1)), n - i - 1)
+            critical = (n - i) * t / math.sqrt((n - i - 1 + t * t) * (n - i + 1))
+            taken.append(int(rows[worst]))
+            count = i if deviate[worst] > critical else count
+            left, rows = np.delete(left, worst), np.delete(rows, worst)
+        assert outliers(values) == sorted(taken[:count])
+        assert len(outliers(values)) >= planted
+
+
+def test_advice_on_subjects_and_by_regression():
+    test, reference, subject = nested()
+    found = diagnose(test, reference, subject=subject)
+    assert (found.n, found.advice) == (40, ["Nothing speaks against plain limits of agreement."])
+    wide = reference + (reference - 30) * 0.3 + np.random.default_rng(3).normal(0, 1, len(reference))
+    advice = diagnose(wide, reference).advice
+    limits = regression_limits(wide, reference)
+    assert f"Limits by regression: {limits.formula()}, with A the mean of test and reference." in advice
+    bias, _, upper = limits.at([20.0, 40.0])
+    times = stats.norm.ppf(0.975) * math.sqrt(math.pi / 2)
+    half = times * (float(limits.spread_intercept) + float(limits.spread_slope) * np.array([20.0, 40.0]))
+    assert upper - bias == pytest.approx(half)
+    assert not any(
+        "regression" in line and "A the mean" in line for line in diagnose(wide, reference, scale="log").advice
+    )

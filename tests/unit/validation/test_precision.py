@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from validation import corrected_sd, icc, kendall, pearson, repeatability, spearman
+from validation import (
+    ccc,
+    ccc_parts,
+    corrected_sd,
+    icc,
+    kendall,
+    measurement_error,
+    pearson,
+    repeatability,
+    spearman,
+)
 from validation.errors import Degenerate, NotEnoughData, NotFinite, ShapeMismatch
 
 # Six subjects rated by four judges. Shrout PE, Fleiss JL. Psychol Bull 1979;86:420-428, table 2.
@@ -107,3 +117,42 @@ def test_correlations():
     assert "perfect" in spearman([1, 2, 3, 4], [2, 4, 6, 9]).reason
     with pytest.raises(Degenerate, match="the test is constant"):
         spearman([1, 1, 1], [1, 2, 3])
+
+
+def test_errors_of_measurement_of_the_judges():
+    """Residual mean square 1.019 of Shrout and Fleiss' table 3; SEE and SEP by their definition from ICC(C,1)."""
+    found = measurement_error(JUDGES)
+    assert found.sem.estimate**2 == pytest.approx(1.019, abs=5e-4)
+    table = np.array(JUDGES, dtype=float)
+    assert found.cv.estimate == pytest.approx(100 * found.sem.estimate / table.mean())
+    assert (found.n, found.k, found.df) == (6, 4, 15)
+    r, sd = icc(JUDGES)["ICC(C,1)"].estimate, table.std(ddof=1)
+    assert found.see.estimate == pytest.approx(sd * math.sqrt(r * (1 - r)))
+    assert found.sep.estimate == pytest.approx(sd * math.sqrt(1 - r * r))
+    low, high = (math.sqrt(15 / stats.chi2.ppf(p, 15)) for p in (0.975, 0.025))
+    assert found.sem.interval == pytest.approx((found.sem.estimate * low, found.sem.estimate * high))
+    assert "closed form" in found.see.reason
+    opposed = measurement_error([[1.0, 9.0], [9.0, 1.0], [2.0, 8.0]])
+    assert "negative" in opposed.sep.reason
+    assert "positive mean" in measurement_error([[-1.0, -2.0], [-4.0, -3.0], [-9.0, -8.0]]).cv.reason
+
+
+def test_the_parts_of_lins_coefficient():
+    rng = np.random.default_rng(5)
+    y = rng.normal(30, 8, 80)
+    x = 3 + 1.2 * y + rng.normal(0, 2, 80)
+    found = ccc_parts(x, y)
+    assert found.ccc == ccc(x, y)
+    assert found.precision == pearson(x, y)
+    assert found.ccc.estimate == pytest.approx(found.precision.estimate * found.accuracy.estimate)
+    assert found.scale_shift == pytest.approx(x.std() / y.std())
+    assert found.location_shift == pytest.approx((x.mean() - y.mean()) / math.sqrt(x.std() * y.std()))
+    assert found.accuracy.low < found.accuracy.estimate < found.accuracy.high
+    noise = rng.normal(0, 2, (400, 80))
+    covered = 0
+    truth = 2 / (1.2**2 * 64 + 4 + 64 + (3 + 0.2 * 30) ** 2) * math.sqrt((1.2**2 * 64 + 4) * 64)
+    for row in noise:
+        y = rng.normal(30, 8, 80)
+        part = ccc_parts(3 + 1.2 * y + row, y).accuracy
+        covered += part.low <= truth <= part.high
+    assert 0.91 < covered / 400 < 0.985

@@ -9,7 +9,7 @@ from scipy import stats
 from validation import slopes
 from validation.errors import Degenerate, NotEnoughData, OutOfRange, UnknownOption
 from validation.regression import deming, error_ratio, ols
-from validation.robust import cusum, design_effect, passing_bablok
+from validation.robust import cusum, design_effect, passing_bablok, theil_sen
 from validation.slopes import Slopes, concordance_scores, inversions, inversions_of_each, list_inversions
 
 
@@ -288,3 +288,48 @@ def test_cusum_tells_a_bend_from_a_line():
     assert cusum(straight, x, passing_bablok(straight, x))[1] > 0.05
     assert cusum(bent, x, passing_bablok(bent, x))[1] < 0.01
     assert cusum(x, x, passing_bablok(x, x)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("n", [15, 60])
+def test_theil_and_sens_slope_is_scipys(n):
+    test, reference = points(n)
+    line = theil_sen(test, reference)
+    # Between two slopes the tangent of the mean angle is taken, so for an odd number of pairs of points they agree.
+    theirs = stats.theilslopes(test, reference)
+    assert line.slope.estimate == pytest.approx(theirs.slope, rel=1e-12 if n * (n - 1) // 2 % 2 else 1e-4)
+    assert line.intercept.estimate == pytest.approx(np.median(test - line.slope.estimate * reference))
+    assert line.slope.low < line.slope.estimate < line.slope.high
+    assert line.intercept.low < line.intercept.estimate < line.intercept.high
+    assert line.method == "Theil–Sen"
+
+
+def test_theil_and_sen_among_ties_and_edges():
+    assert theil_sen([1, 2, 3, 9], [1, 1, 1, 2]).slope.estimate == pytest.approx(7.0)
+    assert "4 pairs" in theil_sen([1, 2, 4], [1, 2, 3]).slope.reason
+    with pytest.raises(Degenerate, match="reference is constant"):
+        theil_sen([1, 2, 3], [1, 1, 1])
+    exact = theil_sen(np.arange(10) * 2 + 1, np.arange(10))
+    assert (exact.slope.estimate, exact.intercept.estimate) == pytest.approx((2, 1))
+
+
+def test_intervals_of_median_lines_cover():
+    rng = np.random.default_rng(3)
+    found = {"slope": 0, "intercept": 0, "theil": 0}
+    for _ in range(200):
+        truth = rng.uniform(10, 50, 50)
+        test, reference = 1 + 1.2 * truth + rng.normal(0, 2.4, 50), truth + rng.normal(0, 2, 50)
+        line = passing_bablok(test, reference, kind="equivariant")
+        found["slope"] += line.slope.low <= 1.2 <= line.slope.high
+        found["intercept"] += line.intercept.low <= 1 <= line.intercept.high
+        line = theil_sen(1 + 1.2 * reference + rng.normal(0, 2.4, 50), reference)
+        found["theil"] += line.slope.low <= 1.2 <= line.slope.high
+    assert all(0.89 <= count / 200 <= 0.99 for count in found.values())
+
+
+def test_the_equivariant_line_turns_with_the_methods():
+    test, reference = points(61)
+    here, there = (passing_bablok(*columns, kind="equivariant") for columns in ((test, reference), (reference, test)))
+    assert there.slope.estimate == pytest.approx(1 / here.slope.estimate, rel=1e-9)
+    falling = passing_bablok(-test, reference, kind="equivariant")
+    assert falling.slope.estimate == pytest.approx(-here.slope.estimate)
+    assert falling.intercept.interval == pytest.approx([-end for end in here.intercept.interval[::-1]])
