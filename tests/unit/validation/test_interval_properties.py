@@ -82,7 +82,7 @@ def test_order_statistics_follow_the_unit_and_mirror(values, scale, shift):
 
 
 @quick
-@given(seed=seeds, n=st.integers(3, 12), per=st.integers(1, 4), shift=shifts)
+@given(seed=seeds, n=st.integers(8, 14), per=st.integers(1, 4), shift=shifts)
 def test_a_line_with_subjects_inverts_when_the_methods_are_exchanged(seed, n, per, shift):
     reference, test, _ = cohort(seed, n * per)
     subject = np.repeat(np.arange(n), per)
