@@ -11,6 +11,7 @@ from models.body.skeleton import N_JOINTS
 from models.errors import BodyRequestError
 
 _SMALL_ANGLE_SQUARED = 1e-4
+_AT_ONCE = 4  # bodies skinned at once on a CPU; more fall out of its cache
 
 
 class BodyOutput(NamedTuple):
@@ -33,7 +34,7 @@ class BodyModel(torch.nn.Module):
         self._add("directions", data.shape_directions, dtype)  # (K, V*3)
         self._add("joint_template", data.joint_template, dtype)
         self._add("joint_directions", data.joint_directions, dtype)  # (K, 24*3)
-        self._add("weights", data.weights, dtype)
+        self._add("weights", data.weights.T, dtype)  # (24, V)
         self._add("corrections", data.pose_directions, dtype)  # (P, V*3), or None
 
     def _add(self, name: str, values: object, dtype: torch.dtype) -> None:
@@ -69,13 +70,20 @@ class BodyModel(torch.nn.Module):
                 feature = rotations[:, 1:] - torch.eye(3, dtype=betas.dtype, device=betas.device)
                 vertices = vertices + (feature.flatten(1) @ self.corrections).view_as(vertices)
             turned, joints, shifts = self._chain(rotations, joints)
-            frames = torch.cat([turned, shifts[..., None]], dim=3).view(n, N_JOINTS, 12)
-            frames = (self.weights @ frames).view(n, self.data.n_vertices, 3, 4)
-            vertices = (frames[..., :3] @ vertices[..., None])[..., 0] + frames[..., 3]
+            frames = torch.cat([turned, shifts[..., None]], dim=3)
+            few = n if vertices.is_cuda else _AT_ONCE
+            parts = zip(frames.split(max(few, 1)), vertices.split(max(few, 1)), strict=True)
+            vertices = torch.cat([self._skin(*part) for part in parts])
         if translation is not None:
             shift = self._checked(translation, "translation", (n, 3))[:, None]
             vertices, joints = vertices + shift, joints + shift
         return BodyOutput(vertices, joints)
+
+    def _skin(self, frames: torch.Tensor, vertices: torch.Tensor) -> torch.Tensor:
+        """Vertices (b,V,3) moved by the frames (b,24,3,4) of their joints, one coordinate at a time: the quickest."""
+        own = (frames.flatten(2).transpose(1, 2) @ self.weights).unflatten(1, (3, 4))  # (b,3,4,V)
+        moved = (own[:, :, :3] * vertices.transpose(1, 2)[:, None]).sum(2) + own[:, :, 3]
+        return moved.transpose(1, 2).contiguous()
 
     def _chain(self, rotations: torch.Tensor, rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """World rotations (B,24,3,3), where the joints go, and the shift of each joint's frame as applied to the

@@ -50,7 +50,7 @@ class Shaper:
         """Vertices whose weighted mean is a joint, and the weights.
 
         The rig gives a cube of helper vertices around each joint. The knees' cubes are not followed: the targets of
-        stature move them along the leg, away from the skin's knee by up to 60 mm. A knee is the mean of the skin that
+        stature move them along the leg, away from the skin's knee by up to 82 mm. A knee is the mean of the skin that
         surrounds the cube of the base mesh.
         """
         cube = np.unique(assets.quads[assets.bones[bone]["head"]["cube_name"]])
