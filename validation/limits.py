@@ -221,7 +221,9 @@ class RegressionLimits(Result):
         """The limits as a formula of the size A, with four significant digits."""
         times = float(special.ndtri((1 + self.coverage) / 2)) * math.sqrt(math.pi / 2)
         ends = [(self.line.intercept, self.line.slope, 1.0), (self.spread_intercept, self.spread_slope, times)]
-        bias, half = (f"{float(a) * k:.4g} {float(b) * k:+.4g} A" for a, b, k in ends)
+        bias, half = (
+            f"{float(a) * k:.4g} {'-' if float(b) < 0 else '+'} {abs(float(b)) * k:.4g} A" for a, b, k in ends
+        )
         return f"{bias} ± ({half})"
 
     def at(self, sizes: ArrayLike) -> tuple[Floats, Floats, Floats]:
