@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from studies.rendering.phones import phone_of
-from studies.rendering.photos import render_block
 
 from studies.canonical import TABLES
 from studies.ingest.mapping import Mapping
@@ -18,6 +17,8 @@ from studies.progress import NoProgress, Progress, Stage
 from studies.rendering.blocks import PEOPLE_IN_A_BLOCK, VIEWS, Block, Recipe, RenderedBlock, Shot, Sitting
 from studies.rendering.folder import whole_folder
 from studies.rendering.people import FACTS, USED, Refusal, people_of
+from studies.rendering.phones import phone_of
+from studies.rendering.photos import render_block
 from studies.rendering.table import read_people_table
 from studies.rendering.workers import in_order
 from studies.synthetic.cohort import SyntheticCohort, synthesize
@@ -176,9 +177,11 @@ def _parts(people: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _done(blocks: Iterable[Block], workers: int | None, stage: Stage) -> Iterator[RenderedBlock]:
-    for block in in_order(render_block, blocks, workers=workers):
-        stage.advance(len(block.block.people))
-        yield block
+    # Closed before the folder that the workers write into is removed, whatever happens here.
+    with closing(in_order(render_block, blocks, workers=workers)) as rendered:
+        for block in rendered:
+            stage.advance(len(block.block.people))
+            yield block
 
 
 def _tell(done: CohortFolder, rendered: list[RenderedBlock]) -> None:

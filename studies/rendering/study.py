@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, select
-from studies.rendering.phones import phone_of
-from studies.rendering.photos import render_block
 
 from studies.errors import UsageError
 from studies.ingest.ingest import IngestResult, ingest
@@ -25,6 +24,8 @@ from studies.registry.schema import Scan, Subject, Visit
 from studies.registry.workspace import Registry
 from studies.rendering.blocks import PEOPLE_IN_A_BLOCK, VIEWS, Block, Recipe, RenderedBlock, Shot, Sitting
 from studies.rendering.people import Refusal, people_of
+from studies.rendering.phones import phone_of
+from studies.rendering.photos import render_block
 from studies.rendering.workers import in_order
 
 SCAN_ID = "rendered-1"
@@ -129,12 +130,14 @@ class _Work:
         with self.registry.scratch() as scratch, progress.stage("Rendering", len(people)) as stage:
             waiting: list[RenderedBlock] = []
             blocks = _blocks(people, scratch, self.recipe)
-            for number, block in enumerate(in_order(render_block, blocks, workers=self.workers), start=1):
-                waiting.append(block)
-                stage.advance(len(block.block.people))
-                if number % BLOCKS_IN_A_BATCH == 0:
-                    self._ingest(waiting)
-                    waiting = []
+            # Closed before the folder that the workers write into is removed, whatever happens here.
+            with closing(in_order(render_block, blocks, workers=self.workers)) as rendered:
+                for number, block in enumerate(rendered, start=1):
+                    waiting.append(block)
+                    stage.advance(len(block.block.people))
+                    if number % BLOCKS_IN_A_BATCH == 0:
+                        self._ingest(waiting)
+                        waiting = []
             self._ingest(waiting)
 
     def _ingest(self, blocks: list[RenderedBlock]) -> None:
@@ -147,13 +150,24 @@ class _Work:
             folder = blocks[0].block.folder
             pd.DataFrame(rows).to_csv(folder / "scans.csv", index=False)
             result = ingest(self.registry, self.done.study, [folder], load_mapping("calliper"))
-            self.done.batches.append(result.report["batch"])
-            self.done.scans += result.report["tables"]["scans"]["new"]
-            self.done.photos += sum(len(VIEWS) for _ in rows)
-            self.done.rendered |= {row["subject_id"] for row in rows}
+            self._count(rows, result)
             self.on_batch(result)
         for block in blocks:
             shutil.rmtree(block.block.folder, ignore_errors=True)
+
+    def _count(self, rows: list[dict[str, Any]], result: IngestResult) -> None:
+        number, new = result.report["batch"], result.report["tables"]["scans"]["new"]
+        self.done.batches.append(number)
+        self.done.scans += new
+        self.done.photos += new * len(VIEWS)
+        with self.registry.reading() as connection:
+            there = set(_rendered_visits(connection, find_study(connection, self.done.study).id))
+        for row in rows:
+            if (row["subject_id"], row["visit"]) in there:
+                self.done.rendered.add(row["subject_id"])
+            else:
+                reason = f"the ingest refused the scan: see the report of ingest {number}"
+                self.done.refused.append(Refusal(row["subject_id"], row["visit"], reason))
 
     def _row(self, block: RenderedBlock, sitting: Sitting, person: pd.Series) -> dict[str, Any]:
         """A row of the canonical table of scans; what is no column of it is kept as an attribute of the scan."""

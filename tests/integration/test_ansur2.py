@@ -72,3 +72,14 @@ def test_every_person_of_the_survey_is_taken_in_as_measured(desk, survey: list[P
             pd.testing.assert_series_equal(
                 wide.loc[given.index, measurand], given, check_names=False, check_index_type=False, rtol=1e-12
             )
+
+
+def test_people_of_the_survey_can_be_rendered_with_their_own_girths(desk, survey: list[Path]) -> None:
+    from studies.rendering.blocks import LEAST_PHOTO_HEIGHT, Recipe
+    from studies.rendering.study import render_study
+
+    desk.ingest(*survey, mapping="ansur2")
+    done = render_study(desk.registry, desk.study, Recipe(1, LEAST_PHOTO_HEIGHT), subjects=3, workers=1)
+    assert (len(done.rendered), done.scans, done.photos) == (3, 3, 12)
+    young = [refusal for refusal in done.refused if "younger than 18" in refusal.reason]
+    assert len(young) == len(done.refused) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -167,7 +166,6 @@ def test_no_body_fat_and_nothing_of_the_reference_reaches_a_body(desk, monkeypat
         module, "fit_bodies", lambda people, *rest, **more: seen.append(people) or real(people, *rest, **more)
     )
     fill(desk)
-    desk.write("more.csv", "")
     desk.write("dxa/readings.csv", "subject_id,visit,measurand,method,value\nA1,v1,weight_kg,dxa,99\n")
     desk.ingest(desk.folder / "dxa")
     render(desk)
@@ -212,15 +210,12 @@ def test_a_table_becomes_a_folder_that_an_ingest_takes_whole(desk, command, tmp_
     assert "waist" in reasons["A4"]
     assert reasons["A5"] == "mass was measured at no visit"
     assert "No one was photographed" in (tmp_path / "made" / "README.txt").read_text(encoding="utf-8")
-    shutil.copytree(tmp_path / "made", desk.folder, dirs_exist_ok=True)
-    (desk.folder / "readings.csv").write_text(
-        "".join(
-            line for line in (desk.folder / "readings.csv").open(encoding="utf-8") if not line.startswith(("A3", "A4"))
-        )
-    )
-    result = desk.ingest(desk.folder)
-    assert result.rejected == 0
-    assert result.report["tables"]["scans"]["new"] == 2
+    for refused in ("A3", "A4"):  # whose values the ingest refuses as well
+        assert refused in (tmp_path / "made" / "readings.csv").read_text(encoding="utf-8")
+    result = desk.ingest(tmp_path / "made")
+    assert result.report["tables"]["scans"] == {
+        "read": 2, "new": 2, "changed": 0, "unchanged": 0, "rejected": 0, "flagged": 0,
+    }  # fmt: skip
     assert scans(desk)["rendered"].all()
 
 
@@ -264,3 +259,25 @@ def test_the_table_of_those_who_were_not_rendered_gives_the_reasons(desk, comman
     again = command("cohort", "render", "trial", "--height", LEAST_PHOTO_HEIGHT, "--workers", 1)
     assert "Nothing to render" in again.out
     assert "4 people had theirs before" in again.out
+
+
+def test_a_scan_that_the_ingest_refuses_is_told_and_its_photos_do_not_stay(
+    desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studies.rendering import study as module
+
+    real = module._Work._row
+
+    def undated(self, block, sitting, person):
+        row = real(self, block, sitting, person)
+        return row | {"captured_at": "2099-01-01"} if row["subject_id"] == "A2" else row
+
+    monkeypatch.setattr(module._Work, "_row", undated)
+    fill(desk)
+    done = render(desk)
+    assert done.rendered == set(PEOPLE) - {"A2"}
+    assert ("A2", "the ingest refused the scan: see the report of ingest 2") in {
+        (one.subject_id, one.reason) for one in done.refused
+    }
+    assert (done.scans, done.photos) == (3, 12)
+    assert len(list(desk.registry.photos.folder.rglob("*.jpg"))) == 12

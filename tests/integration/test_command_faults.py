@@ -51,7 +51,9 @@ def test_an_unknown_study_is_told_with_the_near_miss(study) -> None:
 def test_an_unknown_mapping_is_told_with_those_that_are_there(study) -> None:
     desk, command = study
     outcome = command("ingest", "trial", desk.folder, "--mapping", "nhanse")
-    assert_told(outcome, 4, "There is no mapping 'nhanse'.", "built-in mappings: ansur2, calliper, nhanes-1999, redcap, sdtm")
+    assert_told(
+        outcome, 4, "There is no mapping 'nhanse'.", "built-in mappings: ansur2, calliper, nhanes-1999, redcap, sdtm"
+    )
 
 
 HEAD = "calliper_mapping: 1\nname: x\nsources: {a: {files: [subjects, readings]}}\n"

@@ -16,8 +16,8 @@ import pytest
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The workspace of one demonstration, and what the command printed."""
     folder = tmp_path_factory.mktemp("demo")
-    words = [sys.executable, "-m", "calliper", "demo", "--workspace", str(folder / "demo")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False, cwd=folder)
+    words = [sys.executable, "-m", "calliper", "demo", "--workspace", str(folder / "demo"), "--height", "432"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "demo", done.stdout
 
@@ -29,6 +29,28 @@ def test_it_ends_with_the_headline_and_the_paths_of_what_it_made(demo) -> None:
         assert name in printed
         assert (workspace / name).stat().st_size > 10_000
     assert "synthetic" in printed.splitlines()[-1]
+    assert "rendered" in printed.splitlines()[-1]
+
+
+def test_its_people_have_scans_whose_photos_are_in_the_registry(demo) -> None:
+    from sqlalchemy import func, select
+
+    from studies.registry.schema import Photo, Scan
+    from studies.registry.workspace import open_registry
+
+    workspace, printed = demo
+    with (workspace / "cohort" / "scans.csv").open(encoding="utf-8", newline="") as file:
+        given = list(csv.DictReader(file))
+    report = json.loads((workspace / "ingests" / "demo-1" / "ingest.json").read_text(encoding="utf-8"))
+    refused = report["tables"]["scans"]["rejected"]
+    assert refused < 10  # of subjects whose own row was damaged
+    with open_registry(workspace) as registry, registry.reading() as connection:
+        scans = connection.execute(select(func.count()).select_from(Scan).where(Scan.rendered)).scalar_one()
+        photos = connection.execute(select(Photo.sha256, Photo.media_type)).all()
+        assert all(registry.photos.path(*photo).is_file() for photo in photos)
+    assert scans == len(given) - refused
+    assert scans > 190
+    assert f"{len(given):,} scans of" in printed
 
 
 def test_every_planted_error_was_refused_or_flagged_with_a_remedy(demo) -> None:
@@ -48,10 +70,10 @@ def test_every_planted_error_was_refused_or_flagged_with_a_remedy(demo) -> None:
     assert missed == []
 
 
-def test_every_page_says_that_the_people_are_synthetic(demo) -> None:
+def test_every_page_says_that_people_are_synthetic_and_scans_rendered(demo) -> None:
     workspace, _ = demo
     results = json.loads((workspace / "reports" / "demo-1" / "results.json").read_text(encoding="utf-8"))
-    assert "synthetic" in results["notes"][0]
+    assert results["notes"][0].startswith("All subjects of this study are synthetic and all scans of it are rendered")
     assert results["plan"]["locked"] is True
     assert results["notes"][0] in (workspace / "reports" / "demo-1" / "report.html").read_text(encoding="utf-8")
 
