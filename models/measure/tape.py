@@ -234,23 +234,21 @@ def girths_by_beta(
     vertices, shapes, points, point_shapes, edges, offsets, planes, fractions, upright, girth_of, n_girths
 ):
     """Girths (G,) and their derivatives (G, K); arguments as of `girths` and `girth_gradient`, girth_of (P,) names the
-    girth that a plane belongs to: the largest of its planes, which stand together, is the girth."""
+    girth that a plane belongs to: the largest of its planes is the girth."""
     girths = np.zeros(n_girths)
-    by_beta = np.zeros((n_girths, shapes.shape[2]))
+    largest = np.zeros(n_girths, np.int64)
     for p in range(planes.shape[0]):
+        origin, normal = plane_of(points, planes[p], fractions[p], upright[p])
+        line, _, _ = tape_line(vertices, edges[offsets[p] : offsets[p + 1]], origin, normal)
+        length = closed_length(line)
+        if length > girths[girth_of[p]]:
+            girths[girth_of[p]] = length
+            largest[girth_of[p]] = p
+    by_beta = np.zeros((n_girths, shapes.shape[2]))
+    for g in range(n_girths):
+        p = largest[g]
         own = edges[offsets[p] : offsets[p + 1]]
-        g = girth_of[p]
-        alone = (p == 0 or girth_of[p - 1] != g) and (p == planes.shape[0] - 1 or girth_of[p + 1] != g)
-        if not alone:  # one of several levels: is it the largest?
-            origin, normal = plane_of(points, planes[p], fractions[p], upright[p])
-            line, _, _ = tape_line(vertices, own, origin, normal)
-            if closed_length(line) <= girths[g]:
-                continue
-        length, gradient = girth_gradient(
-            vertices, shapes, points, point_shapes, own, planes[p], fractions[p], upright[p]
-        )
-        girths[g] = length
-        by_beta[g] = gradient
+        by_beta[g] = girth_gradient(vertices, shapes, points, point_shapes, own, planes[p], fractions[p], upright[p])[1]
     return girths, by_beta
 
 
