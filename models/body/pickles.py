@@ -180,7 +180,42 @@ class _Unpickler(pickle._Unpickler):
             raise pickle.UnpicklingError("it ends within an array")
         self.append(bytearray(content))
 
-    dispatch = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: _load_bytearray}
+    # Keys are hashed, and the hash of tuples within tuples can take for ever: only plain keys are taken.
+
+    def _load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        _fill(self.stack[-1], [key, value])
+
+    def _load_setitems(self) -> None:
+        items = self.pop_mark()
+        _fill(self.stack[-1], items)
+
+    def _load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append(_fill({}, items))
+
+    def _load_additems(self) -> None:
+        self.pop_mark()  # no set is of interest
+
+    def _load_frozenset(self) -> None:
+        self.append(self.pop_mark())
+
+    dispatch = pickle._Unpickler.dispatch | {
+        pickle.BYTEARRAY8[0]: _load_bytearray,
+        pickle.SETITEM[0]: _load_setitem,
+        pickle.SETITEMS[0]: _load_setitems,
+        pickle.DICT[0]: _load_dict,
+        pickle.ADDITEMS[0]: _load_additems,
+        pickle.FROZENSET[0]: _load_frozenset,
+    }
+
+
+def _fill(into: object, items: list) -> dict:
+    keys = items[::2]
+    if type(into) is not dict or not all(type(key) in (str, bytes, int, float, bool, type(None)) for key in keys):
+        raise pickle.UnpicklingError("it has keys that are neither text nor numbers")
+    into.update(zip(keys, items[1::2], strict=True))
+    return into
 
 
 class _CSC(_Matrix):

@@ -189,6 +189,8 @@ HAND_MADE = {
     "only a stop": b".",
     "a stack of nothing": b"0000.",
     "a loop of lists": b"]q\x00h\x00a.",
+    "a key that takes for ever to hash": b"\x80\x02}()" + b"2\x86" * 80 + b"K\x01u.",
+    "a set that takes for ever to hash": b"\x80\x04\x8f()" + b"2\x86" * 80 + b"\x90.",
     "nested deeper than Python recurses": b"(" * 50_000 + b"t" * 50_000 + b".",
 }
 
