@@ -66,7 +66,7 @@ class Camera:
         forward = np.array([sp * ct, -st, -cp * ct])
         down = np.cross(forward, right)
         # Turning the camera clockwise turns the picture counter-clockwise.
-        return np.stack([cr * right - sr * down, sr * right + cr * down, forward])
+        return np.stack([cr * right + sr * down, cr * down - sr * right, forward])
 
     def resized(self, size: tuple[int, int]) -> Camera:
         """The same view in another number of pixels of the same shape."""
@@ -166,7 +166,7 @@ def undistorted(r2: float, k1: float) -> float:
     k = k1 * r2
     factor = 1.0
     if abs(k) < 0.1:  # Newton's method for f (1 + k f^2) = 1
-        for _ in range(3):
+        for _ in range(4):
             factor -= (factor * (1.0 + k * factor * factor) - 1.0) / (1.0 + 3.0 * k * factor * factor)
         return factor
     low, high = 0.0, 100.0

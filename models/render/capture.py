@@ -18,9 +18,8 @@ from functools import lru_cache
 
 import numba
 import numpy as np
-from scipy import sparse
 
-from models.body.data import BodyData
+from models.body.data import BodyData, check_betas
 from models.body.skeleton import joint
 from models.errors import BodyRequestError
 from models.render import shading
@@ -30,9 +29,9 @@ from models.render.garments import PATTERNS, Garment, bridge, cloth_field, draw_
 from models.render.hair import Hair, draw_hair, hair_layer, loose_hair
 from models.render.lighting import Lighting, Rig, draw_lighting, light_body, rig
 from models.render.noise import plane, volume
-from models.render.pose import VIEWS, WRONG_POSES, check_view, draw_pose, stand
+from models.render.pose import VIEWS, WRONG_POSES, check_view, draw_pose, joint_places, stand
 from models.render.raster import cover, silhouette, vertex_normals
-from models.render.regions import regions
+from models.render.regions import Regions, regions
 from models.render.sensor import Exposure, Phone, decode, develop, draw_exposure, draw_phone, encode
 from models.render.skin import MONK_TONES, draw_hair_colour, monk_albedo
 
@@ -315,7 +314,8 @@ def encode_jpeg(photo: Photo, quality: int | None = None) -> bytes:
 class _Figure:
     """A person standing in the room: the body's vertices first, then those of loose hair.
 
-    body_vertices: how many are the body's; stature and reach (to the side, arms in the front view's pose): metres.
+    body_vertices: how many are the body's; stature: metres. reach: (n, 2) metres that hands are aside and to the
+    front, in the views in which the arms are held off the trunk, whichever view this is.
     """
 
     vertices: np.ndarray
@@ -323,19 +323,33 @@ class _Figure:
     normals: np.ndarray
     body_vertices: int
     stature: float
-    reach: float
+    reach: np.ndarray
     appearance: Appearance
 
 
 def _figures(body: BodyData, betas: np.ndarray, capture: Capture, views: tuple[str, ...]) -> list[_Figure]:
     for view in views:
         check_view(view)
-    betas = np.asarray(betas, dtype=np.float64)
-    if betas.ndim != 1:
-        raise BodyRequestError(f"Photos are of one body, betas ({body.n_betas},), not {betas.shape}.")
-    poses = np.array([stand(body, betas, capture.pose(view)) for view in views]) if views else np.empty((0, 24, 3))
-    front = capture.pose("front")
-    return _stood(body, betas, poses, [dict(capture.shifts)[view] for view in views], capture.appearance, front)
+    if np.ndim(betas) != 1:
+        raise BodyRequestError(f"Photos are of one body, betas ({body.n_betas},), not {np.shape(betas)}.")
+    betas = check_betas(np.asarray(betas)[None], body)[0]
+    if not views:
+        return []
+    poses = np.array([stand(body, betas, capture.pose(view)) for view in views])
+    shifts = [dict(capture.shifts)[view] for view in views]
+    reach = np.vstack([_hands(body, betas, stand(body, betas, capture.pose(view))) for view in ("front", "back")])
+    return _stood(body, betas, poses, shifts, capture.appearance, reach)
+
+
+def _hands(body: BodyData, betas: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """(2, 2) metres: how far aside of the feet and how far before them the fingers' tips are."""
+    places = joint_places(body, betas, pose)
+    feet = places[[joint("left_ankle"), joint("right_ankle")]].mean(0)
+    tips = []
+    for side in ("left", "right"):
+        wrist, hand = places[joint(f"{side}_wrist")], places[joint(f"{side}_hand")]
+        tips.append(hand + 1.1 * (hand - wrist) - feet)
+    return np.abs(np.array(tips)[:, [0, 2]]) + np.array([0.04, 0.02])
 
 
 def _stood(
@@ -344,25 +358,17 @@ def _stood(
     poses: np.ndarray,
     shifts: list[tuple[float, float]],
     appearance: Appearance,
-    front: np.ndarray,
+    reach: np.ndarray,
 ) -> list[_Figure]:
     """The body in each pose, dressed, its feet on the floor about the origin."""
-    if not len(poses):
-        return []
     where = regions(body)
     many, joints = body.posed(np.repeat(betas[None], len(poses), 0), poses)
-    rest = where.joints + where.joint_directions @ betas
     # The crown of the T-pose, by the parts that move it least.
     crown = int(where.template[:, 1].argmax())
     heel = int(where.template[:, 1].argmin())
     stature = float(
         np.ptp((body.v_template[[crown, heel]] + body.shapedirs[[crown, heel]].astype(np.float64) @ betas)[:, 1])
     )
-    arm = np.linalg.norm(
-        np.diff(rest[[joint(f"left_{j}") for j in ("shoulder", "elbow", "wrist", "hand")]], axis=0), axis=1
-    ).sum()
-    down = abs(front[joint("left_shoulder"), 2]) + abs(front[joint("left_collar"), 2])
-    reach = float(rest[joint("left_shoulder"), 0] + (arm + 0.13) * math.cos(max(min(down, 1.45) - 0.12, 0.0)))
     dress = _dress(body, appearance)
     ankles = [joint("left_ankle"), joint("right_ankle")]
     figures = []
@@ -370,8 +376,8 @@ def _stood(
         middle = bones[ankles].mean(0)
         vertices -= [middle[0] - x, vertices[:, 1].min(), middle[2] - z]
         if dress.covered.any():
-            if len(dress.bridged):
-                vertices[dress.bridged] = dress.bridge @ vertices
+            if dress.under.any():
+                bridge(body).flatten(vertices, dress.under)
             normals = vertex_normals(vertices, body.faces)
             vertices += normals * dress.covered[:, None]
         points = vertices
@@ -393,8 +399,7 @@ class _Dress:
     """What clothes and hair add to a body model, the same for all bodies and poses of one appearance."""
 
     covered: np.ndarray  # (V,) metres that cloth lifts the surface
-    bridged: np.ndarray  # numbers of the vertices that cloth spans, and the weights by which it does
-    bridge: sparse.csr_array
+    under: np.ndarray  # (n,) bool: which of the bridge's vertices are under a top
     hair_offsets: np.ndarray  # (V, 3) in the template's frame
     hairy: np.ndarray  # numbers of the vertices that have such
     loose: np.ndarray  # (n, 3) in the template's frame
@@ -412,8 +417,6 @@ def _dress(body: BodyData, appearance: Appearance) -> _Dress:
         appearance.top.thickness * np.clip(top / 0.006, 0, 1),
         appearance.bottom.thickness * np.clip(bottom / 0.006, 0, 1),
     )
-    span = bridge(body)
-    under = top[span.numbers] > 0
     field, offsets = hair_layer(body, appearance.hair)
     strand = loose_hair(body, appearance.hair)
     loose = strand.vertices if strand else np.zeros((0, 3))
@@ -432,21 +435,21 @@ def _dress(body: BodyData, appearance: Appearance) -> _Dress:
     rest[:, shading.HAIR] = 1.0
     hairy = np.flatnonzero(np.abs(offsets).sum(1) > 0)
     return _Dress(
-        covered.astype(np.float64), span.numbers[under], span.weights[under], offsets.astype(np.float64), hairy, loose,
+        covered.astype(np.float64), top[bridge(body).numbers] > 0, offsets.astype(np.float64), hairy, loose,
         np.ascontiguousarray(faces), attributes, _look(where, appearance), bool(len(hairy) or len(loose)),
     )  # fmt: skip
 
 
-def _look(where: object, appearance: Appearance) -> np.ndarray:
+def _look(where: Regions, appearance: Appearance) -> np.ndarray:
     """The numbers by which the shading knows a person."""
     look = np.zeros(shading.LOOK)
     skin = monk_albedo(appearance.tone) * appearance.undertone
     melanin = float(np.interp(appearance.tone, MONK_TONES, (0.0, 0.0, 0.03, 0.08, 0.2, 0.45, 0.6, 0.75, 0.92, 1.0)))
     # In photos dark skin is warmer than its swatch.
-    skin = skin * (1 + melanin * np.array([0.30, 0.12, -0.02]))
+    skin = skin * (1 + melanin * np.array([0.15, 0.02, -0.08]))
     # The lightest tones' swatches are nearly white paper; skin reflects at most about two thirds of red light.
-    skin = skin * np.array([0.86, 0.80, 0.78]) if melanin < 0.1 else skin * np.interp(melanin, [0.1, 0.5], [0.85, 1.0])
-    look[shading.SKIN : shading.SKIN + 3] = np.clip(skin, 0.012, 0.72)
+    skin = skin * np.array([0.93, 0.87, 0.84]) if melanin < 0.1 else skin * np.interp(melanin, [0.1, 0.5], [0.92, 1.0])
+    look[shading.SKIN : shading.SKIN + 3] = np.clip(skin, 0.010, 0.76)
     look[shading.HAIR_COLOUR : shading.HAIR_COLOUR + 3] = appearance.hair.colour
     look[shading.LIPS : shading.LIPS + 3] = skin * (
         np.array([0.80, 0.47, 0.48]) * (1 - melanin) + np.array([0.95, 0.62, 0.66]) * melanin
@@ -492,7 +495,8 @@ def _aimed(capture: Capture, figure: _Figure, size: tuple[int, int]) -> Camera:
     focal = phone_camera(size, focal_mm=phone.focal_mm).focal
     distance = _distance(figure.stature, setup.height, focal, setup.fill * size[0])
     if not cropped:
-        distance = max(distance, figure.reach * focal / (0.46 * size[1]))
+        aside, before = figure.reach.T
+        distance = max(distance, float((aside * focal / (0.46 * size[1]) + before).max()))
     for _ in range(_STEPS_BACK):
         middle = 0.5 * (math.atan2(figure.stature - setup.height, distance) - math.atan2(setup.height, distance))
         camera = phone_camera(
@@ -642,4 +646,4 @@ def _bystander(body: BodyData, other: Bystander) -> _Figure:
     pose = draw_pose(rng, "left")
     pose[0] = [0.0, other.turn, 0.0]
     pose = stand(body, betas, pose)
-    return _stood(body, betas, pose[None], [(other.x, other.z)], other.appearance, pose)[0]
+    return _stood(body, betas, pose[None], [(other.x, other.z)], other.appearance, np.zeros((1, 2)))[0]

@@ -22,6 +22,7 @@ BOTTOMS = ("briefs", "trunks", "shorts", "knee_tights", "leggings")
 TOPS = ("none", "sports_bra", "tank_top", "t_shirt", "long_sleeves")
 PATTERNS = ("plain", "side_panels", "hoops", "heather", "camouflage", "band")
 THICKEST_M = 0.004
+MOST_SPAN_M = 0.005
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,19 @@ def _draw_cloth_colour(rng: np.random.Generator) -> tuple[float, float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Bridge:
-    """How cloth spans small relief of the chest: vertices `numbers` (n,) go to `weights` (n, V sparse) times all."""
+    """How cloth spans small relief of the chest.
+
+    Vertices `numbers` (n,) go towards `weights` (n, V sparse) times all vertices, but no further than MOST_SPAN_M.
+    """
 
     numbers: np.ndarray
     weights: sparse.csr_array
+
+    def flatten(self, vertices: np.ndarray, under: np.ndarray) -> None:
+        """Moves those of the vertices (V, 3) whose place in `numbers` is among `under` (n,) bool."""
+        moves = (self.weights @ vertices)[under] - vertices[self.numbers[under]]
+        length = np.linalg.norm(moves, axis=1, keepdims=True)
+        vertices[self.numbers[under]] += moves * np.minimum(1, MOST_SPAN_M / np.maximum(length, 1e-9))
 
 
 @lru_cache(maxsize=4)
@@ -118,8 +128,8 @@ def bridge(body: BodyData) -> Bridge:
         half = np.flatnonzero(np.sign(x[chest]) == side)
         tip = where.template[chest[half[peak[half].argmax()]]]
         off = np.linalg.norm(where.template[chest] - tip, axis=1)
-        ring = chest[(off > 0.028 * scale) & (off < 0.050 * scale)]
-        for v in chest[off <= 0.030 * scale]:
+        ring = chest[(off > 0.022 * scale) & (off < 0.042 * scale)]
+        for v in chest[off <= 0.024 * scale]:
             weight = np.exp(
                 -((np.linalg.norm(where.template[ring] - where.template[v], axis=1) / (0.025 * scale)) ** 2)
             )
@@ -141,10 +151,13 @@ def cloth_field(body: BodyData, garment: Garment) -> np.ndarray:
     return np.where(where.head > 0.5, -1.0, field).astype(np.float32)
 
 
+_LEGS = {"trunks": (0.03, 0.14), "shorts": (0.18, 0.38), "knee_tights": (0.5, 0.68), "leggings": (0.82, 0.97)}
+
+
 def _bottom(where: Regions, garment: Garment) -> np.ndarray:
     x, y, z = where.template.T
     length, reach = where.trunk_length, garment.reach
-    hip, knee, ankle = (where.joints[joint(f"left_{j}"), 1] for j in ("hip", "knee", "ankle"))
+    knee, ankle = (where.joints[joint(f"left_{j}"), 1] for j in ("knee", "ankle"))
     in_front = np.clip(z / (0.06 * where.scale), -1, 1)
     rise = 0.24 + 0.13 * garment.neckline
     waist = (rise - where.trunk) * length - 0.012 * where.scale * in_front
@@ -154,15 +167,11 @@ def _bottom(where: Regions, garment: Garment) -> np.ndarray:
         edge = where.crotch_y - 0.012 * where.scale
         low = y - edge - np.maximum(np.abs(x) - 0.035 * where.scale, 0) * slope * (0.62 + 0.38 * in_front)
     else:
-        least, most = {
-            "trunks": (0.10, 0.2),
-            "shorts": (0.22, 0.42),
-            "knee_tights": (0.5, 0.7),
-            "leggings": (0.82, 0.97),
-        }[garment.cut]
+        least, most = _LEGS[garment.cut]
         share = least + (most - least) * reach
-        below = share / 0.5 * (hip - knee) if share < 0.5 else hip - knee + (share - 0.5) / 0.5 * (knee - ankle)
-        low = y - (hip - below)
+        # 0 at the crotch, 0.5 at the knee, 1 at the ankle.
+        edge = np.interp(share, [0, 0.5, 1], [where.crotch_y, knee, ankle])
+        low = y - edge
     return np.where(where.arm > 0.5, -1.0, np.minimum(waist, low))
 
 

@@ -200,6 +200,10 @@ def light_body(
     shadows[1, :, :, 0] = cv2.blur(cv2.blur(shadows[1, :, :, 0], (13, 13)), (13, 13))
     for plane in range(2):
         shadows[plane, :, :, 1] = cv2.blur(cv2.blur(shadows[plane, :, :, 1], (3, 3)), (3, 3))
+    # Shadows fade out where their map ends; on the wall they go on down to the floor.
+    fade = np.minimum(np.minimum(np.arange(_MAP), np.arange(_MAP)[::-1]) / (0.14 * _MAP), 1).astype(np.float32)
+    above = np.where(np.arange(_MAP) < _MAP / 2, 1, fade).astype(np.float32)
+    shadows = 1 - (1 - shadows) * np.stack([np.outer(fade, fade), np.outer(above, fade)])[..., None]
     return Lit(ambient, key, shadows)
 
 

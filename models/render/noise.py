@@ -34,6 +34,7 @@ def plane() -> np.ndarray:
     spectrum[0, 0] = 0.0
     cloudy = np.fft.irfft2(spectrum, (PLANE_CELLS, PLANE_CELLS))
     white = rng.standard_normal((PLANE_CELLS, PLANE_CELLS))
+    white = (white - white.mean()) / white.std()
     return np.ascontiguousarray(np.stack([cloudy / cloudy.std(), white], axis=-1), dtype=np.float32)
 
 

@@ -169,6 +169,13 @@ def stand(body: BodyData, betas: np.ndarray, pose: np.ndarray) -> np.ndarray:
     return out
 
 
+def joint_places(body: BodyData, betas: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """(24, 3) metres: where the joints of a posed body are, its pelvis where it is in the T-pose."""
+    where = regions(body)
+    rest = where.joints + where.joint_directions @ np.asarray(betas, dtype=np.float64)
+    return _places(np.asarray(pose, dtype=np.float64), np.ascontiguousarray(rest), body.parents)
+
+
 _LEGS = np.array([[joint(f"{side}_{name}") for name in ("hip", "knee", "ankle")] for side in ("left", "right")])
 _MOST_BEND = 1.4
 
@@ -200,6 +207,18 @@ def _stand(pose, rest, legs):
         hip, knee, ankle = legs[n]
         shank = facing @ _matrix(pose[hip]) @ _matrix(pose[knee])
         pose[ankle] = _vector(shank.T @ _matrix(np.array([0.0, yaw + toes[n], 0.0])))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _places(pose, rest, parents):
+    turns = np.empty((len(rest), 3, 3))
+    places = rest.copy()
+    for j in range(len(rest)):
+        turns[j] = _matrix(pose[j])
+        if parents[j] >= 0:
+            places[j] = places[parents[j]] + turns[parents[j]] @ (rest[j] - rest[parents[j]])
+            turns[j] = turns[parents[j]] @ turns[j]
+    return places
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -318,7 +318,7 @@ def _person(
     broad *= broad  # 8th power
     tight = broad * broad
     tight *= tight  # 32nd power
-    shine = gloss * (0.55 * broad + 1.4 * tight) * lit * max(min(cosine * 4.0, 1.0), 0.0)
+    shine = gloss * (0.35 * broad + 1.4 * tight) * lit * max(min(cosine * 4.0, 1.0), 0.0)
     sheen = (0.03 + 0.5 * gloss) * rim
     sparkle = eye * tight * 0.35 * lit
     return (
@@ -497,8 +497,9 @@ def _ground(
         else:
             row = y / WALL_TOP_M * size - 0.5
             column = (x / (2 * WALL_REACH_M) + 0.5) * size - 0.5
-        i, j = math.floor(row), math.floor(column)
-        if i >= 0 and j >= 0 and i < size - 1 and j < size - 1:
+        if -1 < row < size and -1 < column < size:
+            row, column = min(max(row, 0.0), size - 1.001), min(max(column, 0.0), size - 1.001)
+            i, j = int(row), int(column)
             right, lower = column - j, row - i
             w00, w01, w10, w11 = (1 - lower) * (1 - right), (1 - lower) * right, lower * (1 - right), lower * right
             ambient_share *= (
