@@ -1,0 +1,155 @@
+"""Training of the avatar: rendered silhouettes of one to four views -> betas and pose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.body import BodyData
+from models.inference.images import INSIDE, fit_silhouette
+from models.networks.blocks import HEIGHT, VIEWS, WIDTH
+from models.training.augment import roughen
+from models.training.scans import MEASURED, Store
+
+# Chance of each number of views in training; all four are most usual in a study.
+VIEW_COUNTS = (0.15, 0.2, 0.15, 0.5)
+STATURE_ERROR_M = 0.005  # SD: what people say, and stadiometers read
+
+
+@dataclass(frozen=True)
+class ShapeMetric:
+    """What errors of betas are worth: root (K,K) makes of them vertex errors in mm (their root mean square)."""
+
+    root: Tensor
+
+    @classmethod
+    def of(cls, body: BodyData) -> ShapeMetric:
+        directions = body.shapedirs.reshape(-1, body.n_betas).astype(np.float64)
+        gram = directions.T @ directions / body.n_vertices
+        return cls(torch.from_numpy(1000 * np.linalg.cholesky(gram).T).float())
+
+    def millimetres(self, error: Tensor) -> Tensor:
+        """error (B,K) of betas -> (B,) root mean square distance of the vertices."""
+        return (error @ self.root.to(error.device).T).square().sum(1).add(1e-6).sqrt()
+
+
+@dataclass(frozen=True)
+class QuadraticTape:
+    """Measurements as quadratic functions of betas, fitted to people: close enough to train with, and differentiable.
+
+    constant (M,), linear (M,K), quadratic (M,K,K), scale (M,): the SD of each measurement.
+    """
+
+    constant: Tensor
+    linear: Tensor
+    quadratic: Tensor
+    scale: Tensor
+
+    @classmethod
+    def fit(cls, betas: np.ndarray, measured: np.ndarray) -> QuadraticTape:
+        """betas (N,K), measured (N,M). Squares and products are taken of the first dozen betas, which move most."""
+        n, k = betas.shape
+        few = min(k, 12)
+        pairs = [(i, j) for i in range(few) for j in range(i, few)]
+        design = np.column_stack([np.ones(n), betas, *[betas[:, i] * betas[:, j] for i, j in pairs]])
+        ridge = np.r_[np.full(1 + k, 1e-3), np.ones(len(pairs))]  # of few people only the linear part is believed
+        found = np.linalg.solve(design.T @ design + np.diag(ridge), design.T @ measured)
+        quadratic = np.zeros((measured.shape[1], k, k))
+        for row, (i, j) in enumerate(pairs):
+            quadratic[:, i, j] = found[1 + k + row]
+        parts = (found[0], found[1 : 1 + k].T, quadratic, measured.std(0))
+        return cls(*(torch.from_numpy(np.ascontiguousarray(part)).float() for part in parts))
+
+    def __call__(self, betas: Tensor) -> Tensor:
+        """(B,K) -> (B,M)."""
+        constant, linear, quadratic = (part.to(betas.device) for part in (self.constant, self.linear, self.quadratic))
+        return constant + betas @ linear.T + torch.einsum("bi,mij,bj->bm", betas, quadratic, betas)
+
+
+class SilhouetteBatches:
+    """Makes the batches of a store of silhouettes: fitted, roughened, with views left out."""
+
+    def __init__(self, store: Store, *, rough: bool = True, drop_views: bool = True):
+        self.store, self.rough, self.drop_views = store, rough, drop_views
+
+    def __call__(self, numbers: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        n = len(numbers)
+        silhouettes = np.zeros((n, len(VIEWS), HEIGHT, WIDTH), np.float32)
+        boxes = np.zeros((n, len(VIEWS), 4), np.float32)
+        present = np.zeros((n, len(VIEWS)), bool)
+        for row, scan in enumerate(numbers):
+            for view in self._views(rng):
+                picture = self.store.picture(int(scan), view)
+                if self.rough:
+                    picture = roughen(picture, rng)
+                if (picture >= INSIDE).sum() < 200:
+                    continue
+                silhouettes[row, view], boxes[row, view] = fit_silhouette(picture)
+                present[row, view] = True
+        truth = {name: self.store.numbers[name][numbers] for name in ("betas", "pose", "measured")}
+        stature = truth["measured"][:, MEASURED.index("stature_cm")] / 100
+        if self.rough:
+            stature = stature + rng.normal(0, STATURE_ERROR_M, n).astype(np.float32)
+        arrays = {"silhouettes": silhouettes, "boxes": boxes, "present": present, "stature": stature, **truth}
+        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+
+    def _views(self, rng: np.random.Generator) -> list[int]:
+        if not self.drop_views:
+            return list(range(len(VIEWS)))
+        count = 1 + int(rng.choice(len(VIEWS), p=VIEW_COUNTS))
+        return sorted(int(view) for view in rng.permutation(len(VIEWS))[:count])
+
+
+class AvatarLoss:
+    """Vertex errors, measurements and poses together, each in units of a few per cent of its spread."""
+
+    def __init__(self, metric: ShapeMetric, tape: QuadraticTape, *, girths: float = 1.0, pose: float = 1.0):
+        self.metric, self.tape, self.girths, self.pose = metric, tape, girths, pose
+
+    def __call__(self, network: nn.Module, given: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        seen = network(given["silhouettes"], given["boxes"], given["present"], given["stature"])
+        vertices = self.metric.millimetres(seen.betas - given["betas"])
+        scale = self.tape.scale.to(vertices.device)
+        taped = ((self.tape(seen.betas) - self.tape(given["betas"])) / scale).abs().mean()
+        turned = (seen.pose - given["pose"]).norm(dim=3)[given["present"]].mean()
+        value = vertices.mean() / 10 + self.girths * 10 * taped + self.pose * 10 * turned
+        return value, {
+            "vertices_mm": float(vertices.detach().mean()),
+            "taped_sd": float(taped.detach()),
+            "pose_degrees": float(turned.detach()) * 180 / np.pi,
+        }
+
+
+def set_scales(network: nn.Module, store: Store) -> None:
+    """Tell the network the means and spreads of what it is to learn."""
+    betas, pose = store.numbers["betas"], store.numbers["pose"]
+    stature = store.numbers["measured"][:, MEASURED.index("stature_cm")] / 100
+    for name, value in {
+        "betas_mean": betas.mean(0), "betas_sd": betas.std(0),
+        "pose_mean": pose.mean(0), "pose_sd": pose.std(0).clip(1e-3),
+        "stature_mean": stature.mean(), "stature_sd": stature.std(),
+    }.items():  # fmt: skip
+        getattr(network, name).copy_(torch.as_tensor(value))
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, store: Store, metric: ShapeMetric, tape: QuadraticTape) -> dict[str, float]:
+    """Errors on the scans of a store, all views there, silhouettes as they are."""
+    batches = SilhouetteBatches(store, rough=False, drop_views=False)
+    device = next(network.parameters()).device
+    errors: dict[str, list[Tensor]] = {}
+    for first in range(0, len(store), 32):
+        numbers = np.arange(first, min(first + 32, len(store)))
+        given = {name: value.to(device) for name, value in batches(numbers, np.random.default_rng(0)).items()}
+        seen = network(given["silhouettes"], given["boxes"], given["present"], given["stature"])
+        taped = (tape(seen.betas) - given["measured"]).abs()
+        found = {"held_out_vertices_mm": metric.millimetres(seen.betas - given["betas"])}
+        found["held_out_pose_degrees"] = torch.rad2deg((seen.pose - given["pose"]).norm(dim=3).mean((1, 2)))
+        found |= {f"held_out_{name}": taped[:, i] for i, name in enumerate(MEASURED)}
+        for name, value in found.items():
+            errors.setdefault(name, []).append(value)
+    return {name: float(torch.cat(values).mean()) for name, values in errors.items()}
