@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+# The tests run side by side: libraries that start threads of their own would only get into each other's way.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
