@@ -18,7 +18,7 @@ from validation.agreement import differences, spread
 from validation.comparison import METRICS, ratio_of
 from validation.errors import OutOfRange, UnknownOption
 from validation.pairs import codes, confidence, option, pair
-from validation.resampling import bca
+from validation.resampling import INTERVALS, interval_of
 from validation.results import Estimate, Result
 
 MET, NOT_MET, UNDECIDED = "met", "not met", "not enough data"
@@ -80,19 +80,21 @@ def non_inferiority(
     margin: float,
     metric: str = "mae",
     subject: ArrayLike | None = None,
+    interval: str = "bca",
     alpha: float = 0.05,
     resamples: int = 10_000,
     seed: int = 1,
 ) -> Claim:
     """Is test `a` not worse than test `b` by `margin` or more? metric(a) - metric(b) < margin, margin >= 0.
 
-    Arrays (n,); metric "mae" or "rmse"; paired BCa interval of confidence 1 - 2 alpha, one side of which decides.
-    With margin 0 it is superiority.
+    Arrays (n,); metric "mae" or "rmse"; paired interval of confidence 1 - 2 alpha, one side of which decides: "bca", or
+    "jackknife" where there are fewer than about 100 subjects (see `compare_errors`). With margin 0 it is superiority.
     """
     if not margin >= 0:
         raise OutOfRange(f"the margin must not be negative, and is {margin}")
+    option(interval, INTERVALS, "interval")
     table, drawn = _paired(a, b, reference, metric, subject, alpha, resamples, seed)
-    estimate = bca(drawn["a"][metric].minus(drawn["b"][metric]), level=1 - 2 * alpha)
+    estimate = interval_of(drawn["a"][metric].minus(drawn["b"][metric]), interval, level=1 - 2 * alpha)
     claim = f"{metric} of a not more than {margin:g} above that of b" if margin else f"{metric} of a below that of b"
     return Claim(claim, judge(estimate, high=margin), estimate, None, len(table.test))
 
@@ -105,18 +107,22 @@ def superiority_by_ratio(
     factor: float,
     metric: str = "mae",
     subject: ArrayLike | None = None,
+    interval: str = "bca",
     alpha: float = 0.05,
     resamples: int = 10_000,
     seed: int = 1,
 ) -> Claim:
     """Is test `a` at least `factor` times as accurate as `b`? metric(b) / metric(a) > factor, factor >= 1.
 
-    "Twice as accurate" is factor 2. The interval is that of the ratio metric(b) / metric(a), confidence 1 - 2 alpha.
+    "Twice as accurate" is factor 2. The interval is that of the ratio metric(b) / metric(a), confidence 1 - 2 alpha;
+    "bca" or "jackknife" as in `non_inferiority`.
     """
     if not factor >= 1:
         raise OutOfRange(f"the factor must be at least 1, and is {factor}")
+    option(interval, INTERVALS, "interval")
     table, drawn = _paired(a, b, reference, metric, subject, alpha, resamples, seed)
-    ratio = ratio_of(drawn["b"][metric].log().minus(drawn["a"][metric].log()), level=1 - 2 * alpha)
+    logs = drawn["b"][metric].log().minus(drawn["a"][metric].log())
+    ratio = ratio_of(logs, level=1 - 2 * alpha, interval=interval)
     claim = f"{metric} of b more than {factor:g} times that of a"
     return Claim(claim, judge(ratio, low=factor), ratio, None, len(table.test))
 
@@ -129,7 +135,7 @@ def _paired(a, b, reference, metric, subject, alpha, resamples, seed):
     z, _ = pair(b, reference, least=1)
     clusters = codes(subject, len(x))
     tables = {"a": ErrorTable(x, y, clusters), "b": ErrorTable(z, y, clusters)}
-    return tables["a"], bootstrap_tables(tables, resamples=resamples, seed=seed)
+    return tables["a"], bootstrap_tables(tables, resamples=resamples, seed=seed, measures=[metric])
 
 
 def within_margin(values: ArrayLike, *, low: float, high: float, level: float = 0.95) -> Claim:

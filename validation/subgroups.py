@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from validation.accuracy import ErrorTable, bootstrap_tables, key, within_share
+from validation.accuracy import SCALE, USES, ErrorTable, bootstrap_tables, key, within_share
 from validation.comparison import ratio_of
 from validation.errors import NotEnoughData, ShapeMismatch, UnknownOption
-from validation.pairs import Floats, codes, confidence, pair
-from validation.resampling import Distribution, bca, generator, interval_of
+from validation.pairs import Floats, codes, confidence, option, pair
+from validation.resampling import INTERVALS, Distribution, generator, interval_of
 from validation.results import Estimate, Result
 from validation.suppression import suppressed
 
@@ -202,6 +202,8 @@ class SubgroupFrame:
         metrics: names (bias, sd, mae, rmse, median_ae, mape, see, pearson, ccc, "within_3" ...) or a mapping from
             names to functions (test, reference) -> float, which are resampled one by one.
         subject: (n,) labels; subjects are resampled whole.
+        interval: "bca", or "jackknife" for groups of fewer than about 100 subjects; of medians and of functions of
+            one's own always BCa.
         minimum_cell: groups of fewer subjects are suppressed: neither shown nor used in gaps; and so are further groups
             from which a suppressed one could be worked out, see `validation.suppression`.
 
@@ -219,12 +221,14 @@ class SubgroupFrame:
         by: str | None = None,
         metrics: Sequence[str] | Mapping[str, Custom] = ("bias", "mae", "rmse"),
         subject: ArrayLike | None = None,
+        interval: str = "bca",
         level: float = 0.95,
         resamples: int = 10_000,
         seed: int = 1,
         minimum_cell: int = 10,
     ) -> None:
         self.level, self.resamples, self.seed = confidence(level), resamples, seed
+        self.interval = option(interval, INTERVALS, "interval")
         self.minimum_cell = minimum_cell
         custom: dict[str, Custom] = dict(metrics) if isinstance(metrics, Mapping) else {}
         self.metrics = tuple(metrics)
@@ -274,7 +278,11 @@ class SubgroupFrame:
         drawn: dict[str, Distribution] = {}
         if set(self.metrics) - set(custom):
             drawn = bootstrap_tables(
-                {"test": table}, resamples=self.resamples, seed=self.seed, place=(self.attribute, name)
+                {"test": table},
+                resamples=self.resamples,
+                seed=self.seed,
+                place=(self.attribute, name),
+                measures=[metric for metric in self.metrics if metric not in custom],
             )["test"]
         for metric, function in custom.items():
             rng = generator(self.seed, "any", self.attribute, name, metric)
@@ -285,10 +293,15 @@ class SubgroupFrame:
         out = {}
         for metric in self.metrics:
             if metric.startswith("within_") and _k(metric) in table.within:
-                out[metric] = within_share(table, _k(metric), drawn, level=self.level)
+                out[metric] = within_share(table, _k(metric), drawn, level=self.level, interval=self.interval)
             else:
-                out[metric] = bca(drawn[metric], level=self.level)
+                scale = SCALE.get(metric, "raw")
+                out[metric] = interval_of(drawn[metric], self._how(metric), level=self.level, scale=scale)
         return out
+
+    def _how(self, metric: str) -> str:
+        """How an interval is made: the jackknife is for smooth functions of sums alone."""
+        return self.interval if metric in USES or metric.startswith("within_") else "bca"
 
     def _one(self, metric: str | None) -> str:
         metric = metric or self.metrics[0]
@@ -301,12 +314,14 @@ class SubgroupFrame:
         metric = self._one(metric)
         if metric == "bias":
             return bias_gap({name: subject_moments(table) for name, table in self.tables.items()}, level=self.level)
-        return gap({name: drawn[metric] for name, drawn in self._drawn.items()}, level=self.level)
+        drawn = {name: found[metric] for name, found in self._drawn.items()}
+        return gap(drawn, level=self.level, interval=self._how(metric))
 
     def ratio(self, metric: str | None = None) -> Gap:
         """Largest over smallest value among the groups that are shown; for metrics that cannot be negative."""
         metric = self._one(metric)
-        return gap({name: drawn[metric] for name, drawn in self._drawn.items()}, kind="ratio", level=self.level)
+        drawn = {name: found[metric] for name, found in self._drawn.items()}
+        return gap(drawn, kind="ratio", level=self.level, interval=self._how(metric))
 
     def worst_group(self, metric: str | None = None) -> str | None:
         """Label of the group with the worst estimate (of a function of one's own: the highest); None without groups."""

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from validation import compare_errors, error_measures
+from validation import SubgroupFrame, compare_errors, error_measures, non_inferiority, superiority_by_ratio
 from validation.agree import agree
 from validation.errors import UnknownOption
 from validation.reliability import icc
@@ -72,3 +72,32 @@ def test_every_interval_is_there_when_subjects_repeat():
     assert ends(scan["passing_bablok"]["intercept"]) == pytest.approx(line.intercept.interval, rel=1e-9)
     for name in ("pearson", "ccc"):
         assert scan[name]["low"] < scan[name]["estimate"] < scan[name]["high"] < 1
+
+
+def test_jackknife_of_claims_and_of_groups():
+    table = cohort(40)
+    scan, bia, dxa = (table[name] for name in ("scan", "bia", "dxa"))
+    (mae,) = compare_errors(bia, scan, dxa, metrics=["mae"], interval="jackknife", level=0.9, resamples=50)
+    claim = superiority_by_ratio(scan, bia, dxa, factor=1, interval="jackknife", resamples=50)
+    assert claim.estimate.interval == pytest.approx(mae.ratio.interval, rel=1e-9)
+    (mae,) = compare_errors(scan, bia, dxa, metrics=["mae"], interval="jackknife", level=0.9, resamples=50)
+    claim = non_inferiority(scan, bia, dxa, margin=1, interval="jackknife", resamples=50)
+    assert claim.estimate.interval == pytest.approx(mae.difference.interval, rel=1e-9)
+
+    def worst(test, reference):
+        return float(np.abs(test - reference).max())
+
+    names = ["mae", "median_ae", "within_3", "pearson"]
+    kind = {"test": scan, "reference": dxa, "groups": table["sex"], "resamples": 60}
+    frame = SubgroupFrame(**kind, metrics=names, interval="jackknife")
+    women = table[table["sex"] == "F"]
+    alone = error_measures(women["scan"], women["dxa"], interval="jackknife", resamples=60)
+    found = frame.by_group["F"].metrics
+    assert found["mae"].interval == pytest.approx(alone.mae.interval, rel=1e-9)
+    assert found["within_3"] == alone.within["3"]
+    assert (found["median_ae"].method, found["pearson"].method) == ("BCa bootstrap", "jackknife on the z scale, t")
+    assert frame.difference("mae").estimate.method == "jackknife, t"
+    assert frame.ratio("mae").estimate.method == "jackknife on the log scale, t"
+    own = SubgroupFrame(**kind, metrics={"largest": worst}, interval="jackknife")
+    assert own.by_group["M"].metrics["largest"].method == "BCa bootstrap"
+    assert own.difference("largest").estimate.method == "BCa bootstrap"

@@ -231,12 +231,12 @@ def test_order_statistics_of_slopes_at_the_ends(monkeypatch):
 
 def test_inversions_are_counted_and_listed():
     rng = np.random.default_rng(0)
-    for n in (0, 1, 2, 5, 33, 64, 301):
+    for n in (0, 1, 2, 5, 33, 64, 150):
         permutation = rng.permutation(n)
         direct = {(b, a) for i, a in enumerate(permutation) for b in permutation[i:] if b < a}
         assert inversions(permutation) == len(direct)
         assert set(zip(*map(np.ndarray.tolist, list_inversions(permutation)), strict=True)) == direct
-        each = [sum(value in two for two in direct) for value in permutation]
+        each = np.bincount(np.array(sorted(direct), dtype=int).reshape(-1), minlength=n)[permutation].tolist()
         assert inversions_of_each(permutation).tolist() == each
 
 
