@@ -149,7 +149,8 @@ def _render_study(study, recipe, subjects, workers, wait, as_json, workspace) ->
         print(f"{len(done.rendered):,} people of '{study}' have {done.scans:,} new rendered scans with {done.photos:,} "
               f"photos ({word} {listed}).")  # fmt: skip
     else:
-        print(f"Nothing to render: no one in '{study}' is without a rendered scan and could have one.")
+        print("Nothing to render: everyone asked for who can have a rendered scan has one." if done.before else
+              f"No one in '{study}' can be rendered.")  # fmt: skip
     if done.before:
         print(f"{len(done.before):,} people had theirs before.")
     _tell(done.refused, done.flagged)
@@ -164,13 +165,25 @@ def _tell(refused: list[Refusal], flagged: list[Refusal]) -> None:
             continue
         print(f"\n{title}: {len({one.subject_id for one in told}):,} people")
         # Without the numbers in brackets, which are everyone's own.
-        alike = [(re.sub(r" \([^)]*\)", "", one.reason), one.subject_id) for one in told]
-        reasons = Counter(reason for reason, _ in alike)
-        example = dict(reversed(alike))
+        alike = sorted({(re.sub(r" \([^)]*\)", "", one.reason), one.subject_id) for one in told})
+        reasons, example = Counter(reason for reason, _ in alike), dict(reversed(alike))
         rows = [
-            {"scans": count, "reason": reason, "for example": example[reason]}
+            {"people": count, "reason": reason, "for example": example[reason]}
             for reason, count in reasons.most_common(_SHOWN)
         ]
         print_table(rows)
         if len(reasons) > _SHOWN:
             print(f"... and {len(reasons) - _SHOWN:,} more reasons; --json lists everyone.")
+
+
+@app.command()
+def sheet(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a cohort with photos.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The picture, a PNG.")] = Path("sheet.png"),
+    scans: Annotated[int, typer.Option(metavar="N", help="How many scans, evenly picked.")] = 8,
+) -> None:
+    """Put some scans of a cohort on one picture, all views of each in a row."""
+    from studies.rendering.sheet import write_sheet
+
+    shown = write_sheet(folder, out, scans=scans)
+    print(f"{shown} scans: {out}")

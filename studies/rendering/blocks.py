@@ -17,7 +17,7 @@ from studies.rendering.people import Refusal
 from studies.rendering.phones import NARROWEST
 from studies.version import VERSION
 
-PEOPLE_IN_A_BLOCK = 8
+PEOPLE_IN_A_BLOCK = 4
 PHOTO_HEIGHT = 640
 LEAST_PHOTO_HEIGHT = max(LEAST_HEIGHT, math.ceil(LEAST_SIDE / NARROWEST))  # or the ingest takes no photo of a phone
 MOST_PHOTO_HEIGHT = 4_000

@@ -29,7 +29,7 @@ from studies.rendering.photos import render_block
 from studies.rendering.workers import in_order
 
 SCAN_ID = "rendered-1"
-BLOCKS_IN_A_BATCH = 25  # are ingested in one transaction
+BLOCKS_IN_A_BATCH = 50  # are ingested in one transaction
 
 
 @dataclass

@@ -171,3 +171,22 @@ def test_photos_show_someone(made) -> None:
     for name in truth.loc[truth["fault"].isna(), "photo"]:
         with Image.open(io.BytesIO((made.folder / name).read_bytes())) as photo:
             assert np.asarray(photo.convert("L"), dtype=float).std() > 8
+
+
+def test_a_sheet_shows_scans_and_what_is_wrong_with_photos(made, command, tmp_path: Path) -> None:
+    told = command("cohort", "sheet", made.folder, "--out", "sheet.png", "--scans", 3)
+    assert told.code == 0, told.error
+    assert told.out == "3 scans: sheet.png\n"
+    with Image.open(tmp_path / "sheet.png") as page:
+        assert page.width > 4 * 135
+        assert page.height > 3 * 240
+
+
+def test_a_sheet_is_made_of_rendered_scans_alone(made, command, tmp_path: Path) -> None:
+    scans = pd.read_csv(made.folder / "scans.csv")
+    scans.assign(rendered=["no"] + ["yes"] * (len(scans) - 1)).to_csv(tmp_path / "scans.csv", index=False)
+    told = command("cohort", "sheet", tmp_path)
+    assert told.code == 3
+    assert "has scans that are not rendered" in told.error
+    assert command("cohort", "sheet", tmp_path / "nowhere").code == 3
+    assert command("cohort", "sheet", made.folder, "--scans", 0).code == 2
