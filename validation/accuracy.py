@@ -16,11 +16,11 @@ from validation.pairs import Floats, codes, confidence, option, pair, same
 from validation.proportions import wilson
 from validation.resampling import (
     INTERVALS,
+    ClusteredValues,
     Distribution,
     Measure,
     add_up,
     bca,
-    bootstrap_clustered_quantile,
     bootstrap_quantile,
     bootstrap_sums,
     generator,
@@ -155,13 +155,6 @@ class ErrorTable:
             out[f"within_{key(k)}"] = (lambda column: lambda sums: 100 * mean(column)(sums))(f"within_{key(k)}")
         return out
 
-    def median(self, *, resamples: int, rng: np.random.Generator) -> Distribution:
-        """Bootstrap distribution of the median absolute error."""
-        absolute = np.abs(self.errors)
-        if self.independent:
-            return bootstrap_quantile(absolute, 0.5, resamples=resamples, rng=rng)
-        return bootstrap_clustered_quantile(absolute, self.clusters, 0.5, resamples=resamples, rng=rng)
-
 
 def positive(numerator: Floats, denominator: Floats) -> Floats:
     """numerator / denominator where the denominator is positive, else NaN."""
@@ -184,14 +177,18 @@ def bootstrap_tables(
     stacked: list[Floats] = []
     known: dict[bytes, int] = {}
     functions: dict[tuple[str, str], Measure] = {}
-    medians = []
+    quantiles: dict[tuple[str, str], ClusteredValues] = {}
+    alone = []
     for name, table in tables.items():
         shares = [f"within_{key(k)}" for k in table.within]
         wanted = [*USES, *shares, "median_ae"] if measures is None else measures
         place_of: dict[str, int] = {}
         for measure in wanted:
             if measure == "median_ae":
-                medians.append(name)
+                if table.independent:
+                    alone.append(name)
+                else:
+                    quantiles[name, measure] = ClusteredValues.of(np.abs(table.errors), table.clusters, 0.5)
                 continue
             for column in USES.get(measure, ("n", measure)):
                 if column not in place_of:
@@ -202,14 +199,18 @@ def bootstrap_tables(
         for measure, function in table.measures(place_of).items():
             if measure in wanted:
                 functions[name, measure] = function
-    rng = generator(seed, "weights", *place)
-    drawn = bootstrap_sums(np.column_stack(stacked), functions, resamples=resamples, rng=rng) if stacked else {}
     out: dict[str, dict[str, Distribution]] = {name: {} for name in tables}
-    for (name, measure), distribution in drawn.items():
-        out[name][measure] = distribution
-    for name in medians:
+    if stacked or quantiles:
+        subjects = next(iter(tables.values())).subjects
+        sums = np.column_stack(stacked) if stacked else np.empty((subjects, 0))
+        rng = generator(seed, "weights", *place)
+        drawn = bootstrap_sums(sums, functions, resamples=resamples, rng=rng, quantiles=quantiles)
+        for (name, measure), distribution in drawn.items():
+            out[name][measure] = distribution
+    for name in alone:
+        # Medians of independent values have a way of their own, without weights.
         rng = generator(seed, "median", name, *place)
-        out[name]["median_ae"] = tables[name].median(resamples=resamples, rng=rng)
+        out[name]["median_ae"] = bootstrap_quantile(np.abs(tables[name].errors), 0.5, resamples=resamples, rng=rng)
     return out
 
 

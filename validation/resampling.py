@@ -146,32 +146,44 @@ Name = TypeVar("Name")
 
 
 def bootstrap_sums(
-    sums: Floats, measures: Mapping[Name, Measure], *, resamples: int, rng: np.random.Generator
+    sums: Floats,
+    measures: Mapping[Name, Measure],
+    *,
+    resamples: int,
+    rng: np.random.Generator,
+    quantiles: Mapping[Name, ClusteredValues] | None = None,
 ) -> dict[Name, Distribution]:
     """Bootstrap distributions of many functions of sums at once.
 
     Args:
         sums: (subjects, columns) each subject's sums.
         measures: functions of totals (..., columns); what is undefined must come out as NaN.
+        quantiles: of values of the same subjects, several a subject, from the same resamples.
     """
     subjects = len(sums)
+    quantiles = quantiles or {}
     total = sums.sum(axis=0)
-    drawn = np.empty((resamples, sums.shape[1]))
+    drawn = np.full((resamples, sums.shape[1]), np.nan)
+    others = {name: np.full(resamples, np.nan) for name in quantiles}
     if subjects >= LEAST_SUBJECTS:
         bundles = dealt(rng, subjects)
         units = sums if bundles is None else add_up(sums, bundles)
+        weighers = {name: values.weigher(bundles) for name, values in quantiles.items()}
         start = 0
         for block in weights(rng, len(units), resamples):
-            np.matmul(block, units, out=drawn[start : start + len(block)])
+            rows = slice(start, start + len(block))
+            np.matmul(block, units, out=drawn[rows])
+            for name, weigher in weighers.items():
+                others[name][rows] = weigher(block)
             start += len(block)
-    else:
-        drawn[:] = np.nan
     without = total - sums
     out = {}
     with np.errstate(divide="ignore", invalid="ignore"):
         for name, measure in measures.items():
             value = float(measure(total))
             out[name] = Distribution(value, finite(measure(drawn)), (finite(measure(without)),))
+    for name, values in quantiles.items():
+        out[name] = Distribution(values.estimate, others[name], (values.left_out,))
     return out
 
 
@@ -272,15 +284,39 @@ def bootstrap_clustered_quantile(
 
     At the middle of a step the two neighbours are averaged, so that equal weights give the ordinary median.
     """
-    order = np.argsort(values, kind="stable")
-    ordered, owners = values[order], clusters[order]
-    subjects = int(owners.max()) + 1
-    left_out = jackknife_clustered_quantile(ordered, owners, share)
-    bundles = dealt(rng, subjects)
-    quantile = ClusteredQuantile(ordered, owners if bundles is None else bundles[owners], share)
-    draws = np.concatenate([quantile(block) for block in weights(rng, quantile.subjects, resamples)])
-    point = float(weighted_quantile(ordered, np.ones((1, len(ordered))), share)[0])
-    return Distribution(point, draws, (left_out,))
+    found = ClusteredValues.of(values, clusters, share)
+    nothing = np.empty((found.subjects, 0))
+    return bootstrap_sums(nothing, {}, resamples=resamples, rng=rng, quantiles={"quantile": found})["quantile"]
+
+
+@dataclass(frozen=True)
+class ClusteredValues:
+    """Sorted values (n,), the subjects 0..k-1 that own them (n,), and the share of which the quantile is wanted."""
+
+    ordered: Floats
+    owners: NDArray[np.intp]
+    share: float
+
+    @classmethod
+    def of(cls, values: Floats, clusters: NDArray[np.intp], share: float) -> ClusteredValues:
+        order = np.argsort(values, kind="stable")
+        return cls(values[order], clusters[order], share)
+
+    @property
+    def subjects(self) -> int:
+        return int(self.owners.max()) + 1
+
+    @property
+    def estimate(self) -> float:
+        return float(weighted_quantile(self.ordered, np.ones((1, len(self.ordered))), self.share)[0])
+
+    @property
+    def left_out(self) -> Floats:
+        return jackknife_clustered_quantile(self.ordered, self.owners, self.share)
+
+    def weigher(self, bundles: NDArray[np.intp] | None) -> ClusteredQuantile:
+        """The quantile as a function of the weights of subjects, or of the bundles that they are dealt into."""
+        return ClusteredQuantile(self.ordered, self.owners if bundles is None else bundles[self.owners], self.share)
 
 
 def jackknife_clustered_quantile(ordered: Floats, owners: NDArray[np.intp], share: float) -> Floats:

@@ -226,8 +226,9 @@ def test_subjects_are_dealt_into_bundles_only_when_they_are_very_many(monkeypatc
         # 300 bundles: the width is uncertain by 1 / sqrt(600), 4 %.
         assert two.high - two.low == pytest.approx(one.high - one.low, rel=0.15)
         assert two.low == pytest.approx(one.low, abs=0.12 * (one.high - one.low))
-    repeated = table(600, clusters=np.repeat(np.arange(300), 2))
-    assert repeated.median(resamples=500, rng=rng).draws.std() > 0
+    subject = np.repeat(np.arange(400), 2)[:600]
+    repeated = error_measures(data.test, data.reference, subject=subject, resamples=1000).median_ae
+    assert repeated.high - repeated.low == pytest.approx(plain.median_ae.high - plain.median_ae.low, rel=0.4)
 
 
 def test_jackknife_is_a_t_interval():
@@ -335,3 +336,13 @@ def test_swapping_whole_bundles_is_still_a_permutation_test(monkeypatch):
     bundled = sign_flip(values, resamples=20_000, rng=np.random.default_rng(1))[0]
     assert bundled != whole
     assert bundled == pytest.approx(stats.ttest_1samp(values[:, 0], 0).pvalue, abs=0.05)
+
+
+def test_medians_of_repeated_subjects_come_from_the_resamples_of_the_sums():
+    """So that a difference of median and mean errors, or of two tests' medians, is one of the same people."""
+    data = table(clusters=np.repeat(np.arange(20), 3))
+    drawn = bootstrap_tables({"a": data, "b": data}, resamples=200, seed=1)
+    assert drawn["a"]["median_ae"].draws.tolist() == drawn["b"]["median_ae"].draws.tolist()
+    assert np.corrcoef(drawn["a"]["median_ae"].draws, drawn["a"]["mae"].draws)[0, 1] > 0.4
+    alone = bootstrap_tables({"a": data}, resamples=200, seed=1, measures=["median_ae"])["a"]["median_ae"]
+    assert alone.draws.tolist() == drawn["a"]["median_ae"].draws.tolist()
