@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from studies.photos import PhotoStore, StoredPhoto
 from studies.runs.work import Answer, PipelineSource, Processed, ScanWork, Task
 from studies.version import VERSION
@@ -35,7 +37,6 @@ class Workbench:
 
     def __init__(self, source: PipelineSource, files: dict[str, Path] | None = None):
         self.pipeline = source.load(files)
-        _one_thread()
         self.software = {"calliper": VERSION, **self.pipeline.software}
 
     def do(self, task: Task, stored: dict[StoredPhoto, bytes] | None = None) -> Answer:
@@ -43,6 +44,7 @@ class Workbench:
 
         A scan that cannot be processed has a reason, and never spoils the others.
         """
+        one_thread()
         store = PhotoStore(Path(task.store))
         found: dict[int, Processed] = {}
         ready: list[tuple[ScanWork, Any]] = []
@@ -134,15 +136,19 @@ def _missing(file: StoredPhoto) -> str:
     return f"the file {file[0][:16]}… is missing from the photo store"
 
 
-def _one_thread() -> None:
-    """One thread for the libraries that the pipeline has brought in; for those that come later, the environment."""
-    os.environ.update(THREADS)
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
+def one_thread() -> None:
+    """One thread for the libraries that the pipeline has brought in, whichever thread of Python this is.
+
+    Torch comes last: when numba starts its own threads, it sets the number of OpenMP's in the calling thread, which is
+    torch's as well. NumPy's BLAS must not be forgotten: with two threads it sums in another order than with one.
+    """
+    threadpool_limits(1, user_api="blas")
     if cv2 := sys.modules.get("cv2"):
         cv2.setNumThreads(1)
     if numba := sys.modules.get("numba"):
         numba.set_num_threads(1)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 # On workers of a cluster ----------------------------------------------------------------------------------------------
@@ -166,6 +172,8 @@ def do_on_cluster(
         if stored is None and not Path(task.proof).is_file():
             return Answer(elsewhere=True)
         if source not in _benches:
+            if "numba" not in sys.modules:  # it reads the variable when it is imported, and must not see it change
+                os.environ.update(THREADS)
             _benches.clear()  # of earlier runs; they would only take memory
             _benches[source] = Workbench(source) if checkpoints is None else _load_sent(source, checkpoints)
         return _benches[source].do(task, stored)

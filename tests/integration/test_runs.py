@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -166,15 +168,46 @@ def test_from_photos_to_a_comparison(command, workspace: Path, checkpoints: dict
 
 def test_both_engines_give_the_same_bits(command, workspace: Path, checkpoints: dict[str, Path]) -> None:
     pytest.importorskip("distributed", reason="needs Dask: pip install 'calliper[dask]'")
-    add(command, [checkpoints["segmenter"], checkpoints["estimator"]])
-    make_current(command, "small-segmenter@1", "small-estimator@1")
+    add(command, [checkpoints[kind] for kind in ("segmenter", "avatar", "estimator")])
+    make_current(command, "small-segmenter@1", "small-avatar@1", "small-estimator@1")
     with open_registry(workspace) as registry, registry.writing() as connection:
         connection.execute(Subject.__table__.update().values(consent="photos"))
     for options in ([], ["--engine", "dask"]):
         done = command("run", "trial", "--new", "--workers", "2", *options)
         assert done.code == 0, done.error
     assert values(workspace, 1) == values(workspace, 2)
-    assert len(values(workspace, 1)) == PEOPLE - 1
+    assert len({code for code, _ in values(workspace, 1)}) == PEOPLE - 1
+
+
+NUMBERS = """
+import sys
+from pathlib import Path
+from small_checkpoints import bright_person
+from models.inference import ScanInput
+from studies.runs.work import PipelineSource
+from studies.runs.worker import Workbench, one_thread
+
+bench = Workbench(PipelineSource(tuple(zip(("segmenter", "avatar", "estimator"), sys.argv[1:]))))
+one_thread()
+scan = ScanInput("1", {view: bright_person(3, view) for view in ("front", "left")}, stature_cm=170.0)
+print(repr(bench.pipeline.process([scan])[0].predictions))
+"""
+
+
+def test_the_environment_of_a_worker_changes_no_bit(checkpoints: dict[str, Path]) -> None:
+    """A cluster's workers may have been started with any number of threads."""
+    support = Path(__file__).resolve().parents[1] / "runs_support"
+    said = set()
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(names, threads), "PYTHONPATH": str(support)}
+        paths = [str(checkpoints[kind]) for kind in ("segmenter", "avatar", "estimator")]
+        done = subprocess.run(
+            [sys.executable, "-c", NUMBERS, *paths], capture_output=True, text=True, check=True, env=environment
+        )
+        said.add(done.stdout)
+    assert len(said) == 1
+    assert "body_fat_percent" in said.pop()
 
 
 def test_what_is_missing_is_said(command, workspace: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:
