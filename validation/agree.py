@@ -37,6 +37,7 @@ from validation.results import Estimate, attempt, rows
 from validation.robust import passing_bablok
 from validation.subgroups import WORSE, bias_gap, crossed, gap, group_labels, group_order, sort_key, subject_moments
 from validation.suppression import suppressed
+from validation.survey import Sample
 
 # Metrics whose gaps between groups are reported.
 GAPS = ("mae", "rmse")
@@ -152,6 +153,9 @@ def agree(
     regress_on: str = "mean",
     error_ratio: float = 1.0,
     decision_levels: Sequence[float] = (),
+    weights: str | None = None,
+    strata: str | None = None,
+    psu: str | None = None,
 ) -> AgreementReport:
     """Compare the columns `tests` of a table with its column `reference`, overall and in the groups of `by`.
 
@@ -182,6 +186,9 @@ def agree(
         regress_on: "mean" (of the two methods) or "reference", on which the line of proportional bias is.
         error_ratio: of Deming's line, see `deming`.
         decision_levels: values of the reference at which the bias is told by Deming's and Passing and Bablok's lines.
+        weights, strata, psu: columns of a survey's design (all or the weights alone). Every test, overall and in each
+            group, then also has `survey`: weighted bias, SD, MAE, RMSE and shares for the population, with design-based
+            intervals. All else stays unweighted.
         intervals: of MAE, RMSE, MAPE, of comparisons and of gaps: "bca", the bootstrap, or "jackknife", t intervals
             that hold their level better where there are fewer than about 100 subjects.
 
@@ -211,7 +218,10 @@ def agree(
         float(error_ratio),
         tuple(number(level, "decision level") for level in decision_levels),
     )
-    check_names(table, reference, tests, by, subject, covariates)
+    if weights is None and (strata is not None or psu is not None):
+        raise UnknownOption("strata and PSUs need weights")
+    design = [name for name in (weights, strata, psu) if name is not None]
+    check_names(table, reference, tests, by, subject, [*covariates, *design])
     numbers = {name: numeric(table[name], name) for name in [reference, *tests]}
     columns = {name: table[crossed(name, table.columns)] for name in by}
     labels, titles, orders = {}, {}, {}
@@ -230,6 +240,9 @@ def agree(
     words = [*labels.values(), *([] if owners is None else [owners])]
     text = [np.array([str(value) for value in column]) for column in words]
     order = np.lexsort([*text, *(numbers[name] for name in reversed([reference, *tests]))])
+    surveyed = None
+    if weights is not None:
+        surveyed = survey_rows(table, weights, strata, psu, numbers, labels, reference)
     order = order[usable[order]]
     beside = {name: values[order] for name, values in beside.items()}
     numbers = {name: values[order] for name, values in numbers.items()}
@@ -245,6 +258,8 @@ def agree(
         )
         if settings.fairness:
             equality[name] = fairness_of(parts[name], shown, values, numbers, reference, owners, beside, settings)
+    if surveyed is not None:
+        add_survey(whole, parts, *surveyed, reference, settings)
     if settings.fairness:
         for test in tests:
             adjust_equality([found[test] for found in equality.values() if test in found], settings.adjust)
@@ -266,6 +281,58 @@ def agree(
         if settings.margins
         else {},
     )
+
+
+def survey_rows(
+    table: pd.DataFrame,
+    weights: str,
+    strata: str | None,
+    psu: str | None,
+    numbers: Mapping[str, Floats],
+    labels: Mapping[str, NDArray[np.object_]],
+    reference: str,
+) -> tuple[Sample, dict[str, Floats], dict[str, NDArray[np.object_]]]:
+    """All rows that have a place in the design, whether measured or not, in an order of their own."""
+    weight = numeric(table[weights], weights)
+    words = {name: group_labels(table[[name]], len(table))[0] for name in (strata, psu) if name is not None}
+    placed = ~np.isnan(weight)
+    for column in words.values():
+        placed &= np.array([value is not None for value in column], dtype=bool)
+    text = [np.array([str(value) for value in column]) for column in (*words.values(), *labels.values())]
+    order = np.lexsort([*text, *numbers.values(), numbers[reference], weight])
+    order = order[placed[order]]
+    sample = Sample(weight[order], *(None if name is None else words[name][order] for name in (strata, psu)))
+    return (
+        sample,
+        {name: values[order] for name, values in numbers.items()},
+        {name: values[order] for name, values in labels.items()},
+    )
+
+
+def add_survey(
+    whole: dict[str, dict[str, Any]],
+    parts: dict[str, dict[str, Any]],
+    sample: Sample,
+    numbers: Mapping[str, Floats],
+    labels: Mapping[str, NDArray[np.object_]],
+    reference: str,
+    settings: Settings,
+) -> None:
+    """Put `survey` into every test, and into the tests of the groups that are shown."""
+    measured = {name: ~np.isnan(numbers[name]) & ~np.isnan(numbers[reference]) for name in whole}
+
+    def put(method: dict[str, Any], name: str, inside: NDArray[np.bool_]) -> None:
+        method["survey"] = sample.errors(
+            numbers[name], numbers[reference], inside, within=settings.within, level=settings.level
+        )
+
+    for name, method in whole.items():
+        put(method, name, measured[name])
+    for attribute, part in parts.items():
+        for group, content in part["by_group"].items():
+            for name, method in content["tests"].items():
+                if not method.get("suppressed"):
+                    put(method, name, measured[name] & (labels[attribute] == group))
 
 
 def checked(margins: Mapping[str, float], scale: str) -> dict[str, float]:

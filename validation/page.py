@@ -78,6 +78,16 @@ def methods(report: AgreementReport, names: Sequence[str]) -> list[str]:
         for at, found in method.get("bias_at", {}).items():
             out[f"bias at {at}, Deming"] = text(f"bias at {at}", found["deming"])
             out[f"bias at {at}, Passing–Bablok"] = estimate(found["passing_bablok"])
+        if "survey" in method:
+            survey = method["survey"]
+            out["for the population"] = "" if survey["population"] is None else f"{survey['population']:,.0f}"
+            out |= {
+                f"  {label}": text(f"weighted {label}", survey[label.lower()])
+                for label in ("bias", "SD", "MAE", "RMSE")
+            }
+            out |= {
+                f"  within ±{k}, % ": text(f"weighted share within {k}", item) for k, item in survey["within"].items()
+            }
         return out
 
     columns = [cells(name) for name in names]
@@ -142,7 +152,7 @@ def subgroup(report: AgreementReport, attribute: str, part: Mapping[str, Any]) -
     if part["unlabelled"]:
         lines[-1] += f" ({part['unlabelled']:,} rows without it)"
     tests = list(report.tests)
-    rows = [["", "", "n", "bias", "lower limit", "upper limit", "MAE"]]
+    rows = [["", "", "n", "bias", "lower limit", "upper limit", "MAE", "weighted bias", "weighted MAE"]]
     for group, content in part["by_group"].items():
         for name, method in content["tests"].items():
             first = group if name == tests[0] else ""
@@ -158,8 +168,11 @@ def subgroup(report: AgreementReport, attribute: str, part: Mapping[str, Any]) -
                     estimate(method["bias"]),
                     *map(digits, ends),
                     estimate(method["mae"]),
+                    *(estimate(method["survey"][metric]) for metric in ("bias", "mae") if "survey" in method),
                 ]
             )
+    if not any(len(row) == len(rows[0]) for row in rows[1:]):
+        rows[0] = rows[0][:-2]
     lines += table(rows)
     for name in tests:
         for metric, item in part["difference"][name].items():

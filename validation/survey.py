@@ -20,7 +20,7 @@ from scipy import special
 
 from validation.accuracy import key
 from validation.agreement import differences
-from validation.errors import Degenerate, NotEnoughData, OutOfRange, ShapeMismatch
+from validation.errors import Degenerate, NotEnoughData, OutOfRange, ShapeMismatch, ValidationError
 from validation.pairs import Floats, codes, column, confidence, pair
 from validation.results import Estimate, Result, number
 
@@ -96,7 +96,10 @@ def _interval(estimate: float, se: float, df: float, level: float, method: str =
 
 @dataclass(frozen=True)
 class SurveyErrors(Result):
-    """Weighted bias, SD and errors of a test for the population that the survey stands for."""
+    """Weighted bias, SD and errors of a test for the population that the survey stands for.
+
+    n: rows of positive weight; population: the sum of the weights; df: PSUs less strata.
+    """
 
     n: int
     df: int
@@ -146,7 +149,7 @@ def survey_errors(
 
     absolute = np.abs(d)
     return SurveyErrors(
-        n=len(d),
+        n=m,
         df=plan.df,
         population=total,
         bias=bias,
@@ -155,6 +158,33 @@ def survey_errors(
         rmse=root(msd, msd_se),
         within={key(k): survey_mean(100.0 * (absolute <= k), plan, level=level) for k in within},
     )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The rows (n,) of a survey: weights, and the labels of strata and PSUs where there are some."""
+
+    weights: Floats
+    strata: NDArray[np.object_] | None
+    psu: NDArray[np.object_] | None
+
+    def errors(
+        self, test: Floats, reference: Floats, inside: NDArray[np.bool_], *, within: Sequence[float], level: float
+    ) -> dict[str, Any]:
+        """`survey_errors` of the rows `inside`, plain; every other row stays in its PSU with a weight of zero.
+
+        What cannot be computed is empty, with the reason.
+        """
+        weights = np.where(inside, self.weights, 0.0)
+        x, y = (np.where(inside, values, 0.0) for values in (test, reference))
+        try:
+            found = survey_errors(x, y, weights=weights, strata=self.strata, psu=self.psu, within=within, level=level)
+        except ValidationError as error:
+            nothing = Estimate.missing(str(error), level=level).to_dict()
+            empty = {"n": int((weights > 0).sum()), "df": None, "population": None}
+            names = dict.fromkeys(("bias", "sd", "mae", "rmse"), nothing)
+            return {**empty, **names, "within": {key(k): nothing for k in within}}
+        return found.to_dict()
 
 
 @dataclass(frozen=True)

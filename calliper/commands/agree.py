@@ -59,6 +59,9 @@ def agree(
     ] = None,
     margin: Annotated[float | None, typer.Option(help="Largest bias that is good enough, for verdicts.")] = None,
     mae_margin: Annotated[float | None, typer.Option(help="Largest MAE that is good enough, for verdicts.")] = None,
+    weight: Annotated[str | None, typer.Option(metavar="COL", help="Column of survey weights.")] = None,
+    stratum: Annotated[str | None, typer.Option(metavar="COL", help="Column of the survey's strata.")] = None,
+    psu: Annotated[str | None, typer.Option(metavar="COL", help="Column of its primary sampling units.")] = None,
     sheet: Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")] = None,
     missing: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="What stands for a missing value [NA]; several times.")
@@ -85,13 +88,13 @@ def agree(
         "within": within or None, "repeated": repeated,
     }  # fmt: skip
     settings |= {name: value for name, value in options.items() if value is not None}
-    labels = [*(by or []), *([subject] if subject else [])]
+    labels = [*(by or []), *(name for name in (subject, stratum, psu) if name)]
     numbers_if_there, labels_if_there = ([], []) if planned is None else planned.wanted()
     progress = TerminalProgress()
     with progress.stage("Reading", None):
         frame = read_numbers(
             table,
-            numbers=[reference, *test, *(covariate or [])],
+            numbers=[reference, *test, *(covariate or []), *([weight] if weight else [])],
             labels=labels,
             sheet=sheet,
             missing=missing or ["NA"],
@@ -117,6 +120,9 @@ def agree(
             regress_on=regress_on,
             error_ratio=error_ratio,
             decision_levels=decision_level or [],
+            weights=weight,
+            strata=stratum,
+            psu=psu,
             fairness=fairness,
             covariates=covariate or [],
             margins=margins,

@@ -162,6 +162,17 @@ def test_jackknife_intervals_for_few_subjects(calliper, table) -> None:
     assert jackknife["high"] - jackknife["low"] > bca["high"] - bca["low"]
 
 
+def test_survey_weights_and_decision_levels(calliper, table) -> None:
+    lines = table.read_text(encoding="utf-8").splitlines()
+    rows = [f"{line},{1 + i % 3},{'st'[i % 2]},{i % 4}" for i, line in enumerate(lines[1:])]
+    table.write_text("\n".join([f"{lines[0]},w,stratum,psu", *rows]) + "\n", encoding="utf-8")
+    options = ("--weight", "w", "--stratum", "stratum", "--psu", "psu", "--decision-level", "400", "--error-ratio", "2")
+    mini = results(calliper, table, "--test", "mini", "--regress-on", "reference", *options)["tests"]["mini"]
+    assert mini["survey"]["n"] == 17
+    assert mini["survey"]["df"] == 2
+    assert mini["bias_at"]["400"]["deming"]["low"] < mini["bias_at"]["400"]["deming"]["high"]
+
+
 @pytest.mark.parametrize("repeated", ["constant", "varying", "mixed"])
 def test_repeated_rows(calliper, tmp_path, repeated) -> None:
     path = tmp_path / "t.csv"

@@ -1,5 +1,7 @@
 """The shape of the JSON of `agree`, key for key; and the keys that options add."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from validation.agree import agree
 from validation.agreement import bland_altman
 from validation.errors import OutOfRange, UnknownOption
 from validation.regression import deming
+from validation.survey import survey_errors
 
 QUICK = {"resamples": 300, "seed": 4}
 ESTIMATE = {"estimate": float, "low": float, "high": float}
@@ -262,3 +265,43 @@ def test_the_lines_can_be_told_apart():
     assert nobody.tests["bia"]["bias_at"]["25"]["deming"]["reason"]
     constant = agree(table.assign(bia=3.0), decision_levels=[25], **arguments)
     assert "constant" in constant.tests["bia"]["bias_at"]["25"]["deming"]["reason"]
+
+
+def test_survey_weights_stand_beside_the_unweighted_results():
+    rng = np.random.default_rng(6)
+    table = cohort().assign(
+        w=rng.uniform(1, 5, 120), stratum=np.repeat(["s1", "s2", "s3"], 40), psu=np.tile(np.repeat([1, 2], 20), 3)
+    )
+    table.loc[:9, "bia"] = np.nan  # the whole PSU stays in the design
+    table.loc[50, "w"] = np.nan
+    arguments = {"reference": "dxa", "tests": ["bia", "app"], "by": ["sex"], **QUICK}
+    design = {"weights": "w", "strata": "stratum", "psu": "psu"}
+    found = agree(table, **arguments, **design).to_dict()
+    plain = agree(table, **arguments).to_dict()
+    placed = table[table["w"].notna()]
+    inside = placed["bia"].notna()
+    direct = survey_errors(
+        placed["bia"].fillna(0),
+        placed["dxa"].where(inside, 0),
+        weights=placed["w"].where(inside, 0),
+        strata=placed["stratum"],
+        psu=placed["psu"],
+    )
+    survey = found["tests"]["bia"].pop("survey")
+    assert survey["n"] == direct.n == 109
+    assert survey["bias"]["high"] == pytest.approx(direct.bias.high)
+    assert survey["df"] == 3
+    women = found["subgroups"]["sex"]["by_group"]["F"]["tests"]["app"].pop("survey")
+    part = placed[placed["sex"] == "F"]
+    assert women["mae"]["estimate"] == pytest.approx(np.average((part["app"] - part["dxa"]).abs(), weights=part["w"]))
+    assert found["tests"]["bia"] == plain["tests"]["bia"]
+    again = agree(table.sample(frac=1, random_state=2), **arguments, **design).to_dict()
+    assert json.dumps(again["tests"]["bia"]["survey"]) == json.dumps(survey)
+    ones = agree(table.assign(w=1.0), weights="w", **arguments).tests["app"]
+    assert ones["survey"]["mae"]["estimate"] == pytest.approx(ones["mae"]["estimate"])
+    assert ones["survey"]["bias"]["low"] == pytest.approx(ones["bias"]["low"])
+    assert "for the population" in str(agree(table, **arguments, **design))
+    lonely = agree(table.assign(psu=1), **arguments, **design).tests["bia"]["survey"]
+    assert "single PSU" in lonely["bias"]["reason"]
+    with pytest.raises(UnknownOption, match="need weights"):
+        agree(table, strata="stratum", **arguments)

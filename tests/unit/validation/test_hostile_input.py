@@ -156,10 +156,10 @@ CALLS = COLUMNS | NUMBERS
 def agree_on(x, y, z):
     from validation.agree import agree
 
-    table = pd.DataFrame({"x": x, "y": y, "z": z, "g": halves(len(x)), "s": twos(len(x))})
+    table = pd.DataFrame({"x": x, "y": y, "z": z, "g": halves(len(x)), "s": twos(len(x)), "w": 1.0 + twos(len(x))})
     return agree(
         table, reference="z", tests=["x", "y"], by=["g"], subject="s", minimum_cell=0, fairness=True, bands=[1],
-        margins={"bias": 1, "mae": 1}, **QUICK,
+        margins={"bias": 1, "mae": 1}, decision_levels=[2], weights="w", psu="s", **QUICK,
     )  # fmt: skip
 
 
