@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -284,9 +285,15 @@ def test_ethnicity_is_free_and_changes_the_body_only_where_it_is_understood(body
         assert not np.array_equal(betas[0], betas[i])
 
 
-def test_another_version_of_the_body_is_refused(body: BodyData) -> None:
-    import dataclasses
+def test_a_model_of_another_kind_is_fitted_with_a_plain_prior(body: BodyData) -> None:
+    """As SMPL files are: nothing is known of their betas but that they are standard normal."""
+    other = dataclasses.replace(body, name="another", kind="smpl")
+    got = fit_bodies(table({**MAN, "waist_cm": 88.0}, {**WOMAN, "hip_cm": 100.0}), other, seed=0)
+    assert got.within_tolerance.all()
+    assert not got.refused.any()
 
+
+def test_another_version_of_the_body_is_refused(body: BodyData) -> None:
     other = dataclasses.replace(body, v_template=body.v_template * 1.01)
     with pytest.raises(ModelFileError, match="another version of the open body"):
         fit_bodies(table(MAN), other, seed=0)
