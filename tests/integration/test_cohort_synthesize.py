@@ -17,7 +17,7 @@ from studies.rendering.blocks import LEAST_PHOTO_HEIGHT, VIEWS, Recipe
 from studies.rendering.cohort import synthesize_cohort
 from studies.synthetic import synthesize
 
-SUBJECTS, RECIPE = 8, Recipe(seed=4, height=LEAST_PHOTO_HEIGHT)
+SUBJECTS, RECIPE = 6, Recipe(seed=4, height=LEAST_PHOTO_HEIGHT)
 
 
 @pytest.fixture(scope="module")
