@@ -49,7 +49,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["report", "--help"],
         ["checkpoint", "add", "--help"],
         ["cohort", "render", "--help"],
-    ],  # fmt: skip
+    ],
     ids=" ".join,
 )
 def test_help_of_a_command_imports_nothing_heavy_of_ours(arguments: list[str]) -> None:
