@@ -8,6 +8,7 @@ from studies.progress import Progress
 from studies.registry.catalogue import current_plan, find_study
 from studies.registry.frames import StudyFrames, study_frames
 from studies.registry.leakage import run_leak_notes
+from studies.registry.outcomes import outcome_notes
 from studies.registry.provenance import study_provenance
 from studies.registry.workspace import Registry
 
@@ -21,7 +22,9 @@ def analyze_study(
         record = current_plan(connection, study.id)
         frames = study_frames(connection, study.id, progress=progress)
         notes = study_provenance(connection, study.id)
-        notes += run_leak_notes(connection, study, _predicted(frames, record.plan, index))
+        if predicted := _predicted(frames, record.plan, index):
+            notes += run_leak_notes(connection, study, predicted)
+            notes += outcome_notes(connection, study.id)
     return analyze(
         study={"name": study.name, "title": study.title, "notes": notes},
         plan=record.plan,

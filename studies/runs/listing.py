@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from studies.errors import UsageError
 from studies.registry.catalogue import StudyRecord
 from studies.registry.claims import abandoned
-from studies.registry.schema import OUTCOMES, Checkpoint, Outcome, Run, RunCheckpoint
+from studies.registry.outcomes import outcome_counts
+from studies.registry.schema import Checkpoint, Run, RunCheckpoint
 from studies.registry.workspace import Registry
 
 
@@ -23,24 +24,6 @@ def is_worked_on(registry: Registry, study: str, number: int) -> bool:
     """Whether a process works on the run just now."""
     folder = run_folder(registry, study, number)
     return folder.is_dir() and not abandoned(folder)
-
-
-def outcome_counts(connection: Connection, run_id: int) -> dict[str, int]:
-    """Scans of a run by status, every status named."""
-    query = select(Outcome.status, func.count()).where(Outcome.run_id == run_id).group_by(Outcome.status)
-    found = dict(connection.execute(query).all())
-    return {status: found.get(status, 0) for status in OUTCOMES}
-
-
-def reasons(connection: Connection, run_id: int) -> list[dict[str, Any]]:
-    """Why scans of a run have no prediction: status, reason and number, the most frequent first."""
-    query = (
-        select(Outcome.status, Outcome.reason, func.count().label("n"))
-        .where(Outcome.run_id == run_id, Outcome.status != "determinate")
-        .group_by(Outcome.status, Outcome.reason)
-        .order_by(func.count().desc(), Outcome.status, Outcome.reason)
-    )
-    return [{"status": row.status, "reason": row.reason, "n": row.n} for row in connection.execute(query)]
 
 
 def checkpoints_of(connection: Connection, run_id: int) -> list[dict[str, Any]]:

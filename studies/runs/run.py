@@ -25,10 +25,11 @@ from studies.registry import audit
 from studies.registry.catalogue import StudyRecord, find_study
 from studies.registry.claims import abandoned, claim
 from studies.registry.held_files import remove_unheld
+from studies.registry.outcomes import outcome_counts, outcome_reasons
 from studies.registry.schema import Run, RunCheckpoint
 from studies.registry.workspace import Registry
 from studies.runs.executor import Executor
-from studies.runs.listing import is_worked_on, outcome_counts, reasons, run_folder
+from studies.runs.listing import is_worked_on, run_folder
 from studies.runs.planning import Unreachable, count_to_do, to_do
 from studies.runs.recording import Recorder, Written, noted_files
 from studies.runs.work import Answer, ScanWork, Task
@@ -127,7 +128,7 @@ def run(
         def result(status: str) -> RunResult:
             with registry.reading() as connection:
                 counts = outcome_counts(connection, opened.id)
-                why = reasons(connection, opened.id)
+                why = outcome_reasons(connection, opened.id)
                 left = count_to_do(connection, study.id, opened.id) - counts["unreachable"]
             seconds = time.perf_counter() - started
             return RunResult(

@@ -160,6 +160,7 @@ def test_from_photos_to_a_comparison(command, workspace: Path, checkpoints: dict
     analysed = command("analyze", "trial", "--index", "scan")
     assert analysed.code == 0, analysed.error
     assert f"{len(kept)} pairs" in analysed.out
+    assert f"Run 2 has no prediction for {PEOPLE // 3 + 1} of {PEOPLE} scans ({PEOPLE // 3} unreach" in analysed.out
     listed = json.loads(command("run", "trial", "--list", "--json").out)
     assert [(row["run"], row["status"], row["determinate"]) for row in listed] == [
         (1, "finished", PEOPLE - 1), (2, "finished", len(kept)),
