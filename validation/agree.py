@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -23,6 +24,7 @@ from validation.fairness import (
     detectable_gaps,
     equality_tests,
     group_verdict,
+    permutation_gaps,
     pooled_intervals,
 )
 from validation.limits import diagnose, nonparametric_limits
@@ -699,8 +701,10 @@ def fairness_of(
     level = settings.level
     out: dict[str, tuple[dict[str, GroupTest], dict[str, str]]] = {}
     part["fairness"] = {}
+    inside = {name: np.isin(labels, list(groups)) & ~np.isnan(numbers[name]) for name, groups in shown.items()}
+    dealings = permuted_together(inside, labels, numbers, reference, owners, settings)
     for name, groups in shown.items():
-        rows = np.isin(labels, list(groups)) & ~np.isnan(numbers[name])
+        rows = inside[name]
         x, y = numbers[name][rows], numbers[reference][rows]
         covariates = {reference: y} if not part["label"].startswith("bands of ") else {}
         made, left_out = equality_tests(
@@ -711,8 +715,7 @@ def fairness_of(
             subject=None if owners is None else owners[rows],
             minimum_cell=settings.minimum_cell,
             level=level,
-            resamples=settings.resamples,
-            seed=settings.seed,
+            permuted=dealings[name],
         )
         made = {kind: replace(item, attribute=part["label"]) for kind, item in made.items()}
         found = {
@@ -747,6 +750,37 @@ def fairness_of(
         part["fairness"][name] = block | {"left_out": left_out}
         out[name] = made, left_out
     return out
+
+
+def permuted_together(
+    inside: Mapping[str, NDArray[np.bool_]],
+    labels: NDArray[np.object_],
+    numbers: Mapping[str, Floats],
+    reference: str,
+    owners: NDArray[np.object_] | None,
+    settings: Settings,
+) -> dict[str, Callable[[], GroupTest]]:
+    """For each test what returns (or raises) its permutation test of equal MAE; tests of the same rows share theirs."""
+    alike: dict[bytes, list[str]] = {}
+    for name, here in inside.items():
+        alike.setdefault(here.tobytes(), []).append(name)
+
+    @cache
+    def made(names: tuple[str, ...]) -> dict[str, GroupTest]:
+        here = inside[names[0]]
+        return permutation_gaps(
+            {name: numbers[name][here] for name in names},
+            numbers[reference][here],
+            list(labels[here]),
+            subject=None if owners is None else owners[here],
+            minimum_cell=settings.minimum_cell,
+            resamples=settings.resamples,
+            seed=settings.seed,
+        )
+
+    return {
+        name: (lambda name=name, names=tuple(names): made(names)[name]) for names in alike.values() for name in names
+    }
 
 
 def _badness(metric: str, item: Estimate) -> float:

@@ -27,7 +27,7 @@ from validation.multiplicity import benjamini_hochberg, holm
 from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option, pair
 from validation.resampling import BLOCK, generator
 from validation.results import Estimate, Result
-from validation.subgroups import SubgroupFrame, group_labels, sort_key, subject_moments
+from validation.subgroups import SubgroupFrame, group_labels, share_of, sort_key, subject_moments
 
 MEETS, FAILS, UNDECIDED = "meets", "fails", "not enough data to say"
 
@@ -223,57 +223,95 @@ def permutation_gap(
     or a function (test, reference) -> float. Labels belong to subjects; a subject is in one group.
     The hypothesis is that errors have one distribution in all groups.
     """
+    arguments: dict[str, Any] = {"minimum_cell": minimum_cell, "resamples": resamples, "seed": seed}
+    if not callable(metric):
+        return permutation_gaps({"": test}, reference, groups, metric=metric, subject=subject, **arguments)[""]
     x, y = pair(test, reference, least=3)
     clusters = codes(subject, len(x))
-    labels, attribute = group_labels(groups, len(x))
+    rows, attribute = dealt_groups(clusters, groups, minimum_cell)
     size = int(clusters.max()) + 1
-    first = np.empty(size, dtype=object)
+    keep = np.concatenate(list(rows.values()))
+    edges = np.concatenate([[0], np.cumsum([len(place) for place in rows.values()])])
+    members = [np.flatnonzero(clusters == i) for i in range(size)] if size < len(x) else None
+
+    def spread(order: NDArray[np.intp]) -> float:
+        values = []
+        for a, b in itertools.pairwise(edges):
+            part = order[a:b] if members is None else np.concatenate([members[i] for i in order[a:b]])
+            values.append(metric(x[part], y[part]))
+        return max(values) - min(values)
+
+    rng = generator(seed, "permutation", attribute)
+    drawn = np.array([spread(rng.permutation(keep)) for _ in range(resamples)])
+    return _judged_gap(getattr(metric, "__name__", "own metric"), attribute, list(rows), spread(keep), drawn)
+
+
+def permutation_gaps(
+    tests: Mapping[str, ArrayLike],
+    reference: ArrayLike,
+    groups: Any,
+    *,
+    metric: str = "mae",
+    subject: ArrayLike | None = None,
+    minimum_cell: int = 10,
+    resamples: int = 10_000,
+    seed: int = 1,
+) -> dict[str, GroupTest]:
+    """`permutation_gap` of several tests (n,) of the same rows: the labels are dealt once for all of them."""
+    columns = {name: pair(values, reference, least=3) for name, values in tests.items()}
+    (_, y) = next(iter(columns.values()))
+    clusters = codes(subject, len(y))
+    rows, attribute = dealt_groups(clusters, groups, minimum_cell)
+    keep = np.concatenate(list(rows.values()))
+    counts = [len(place) for place in rows.values()]
+    within = (share_of(metric),) if metric.startswith("within_") else ()
+    stacked, measures, width = [], {}, 0
+    for name, (x, _) in columns.items():
+        table = ErrorTable(x, y, clusters, within)
+        made = table.measures({column: width + i for i, column in enumerate(table.columns)})
+        measures[name] = made[option(metric, tuple(made), "metric")]
+        stacked.append(table.sums[keep])
+        width += stacked[-1].shape[1]
+    sums = np.hstack(stacked)
+
+    def spreads(dealt: NDArray[np.int16]) -> dict[str, Floats]:
+        totals = [(dealt == i).astype(float) @ sums for i in range(len(counts))]
+        found = {name: np.stack([measure(part) for part in totals]) for name, measure in measures.items()}
+        return {name: values.max(axis=0) - values.min(axis=0) for name, values in found.items()}
+
+    own = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
+    observed = spreads(own[None])
+    rng = generator(seed, "permutation", attribute)
+    step = max(1, BLOCK // len(own))
+    blocks = [
+        spreads(rng.permuted(np.tile(own, (min(step, resamples - start), 1)), axis=1))
+        for start in range(0, resamples, step)
+    ]
+    return {
+        name: _judged_gap(
+            metric, attribute, list(rows), float(observed[name][0]), np.concatenate([block[name] for block in blocks])
+        )
+        for name in columns
+    }
+
+
+def dealt_groups(clusters: NDArray[np.intp], groups: Any, minimum_cell: int) -> tuple[dict[str, NDArray[np.intp]], str]:
+    """Subjects of every group that is large enough, and the attribute's name; UnknownOption for one in two groups."""
+    labels, attribute = group_labels(groups, len(clusters))
+    first = np.empty(int(clusters.max()) + 1, dtype=object)
     first[clusters[::-1]] = labels[::-1]
     if any(a != b for a, b in zip(first[clusters], labels, strict=True)):
         raise UnknownOption("a subject is in more than one group, so its label cannot be dealt anew")
-    rows, _ = split(np.zeros(size), list(first), minimum_cell)
-    keep = np.concatenate(list(rows.values()))
-    counts = [len(place) for place in rows.values()]
-    edges = np.concatenate([[0], np.cumsum(counts)])
-    rng = generator(seed, "permutation", attribute)
-    if callable(metric):
-        members = [np.flatnonzero(clusters == i) for i in range(size)] if size < len(x) else None
+    return split(np.zeros(len(first)), list(first), minimum_cell)[0], attribute
 
-        def spread(order: NDArray[np.intp]) -> float:
-            values = []
-            for a, b in itertools.pairwise(edges):
-                part = order[a:b] if members is None else np.concatenate([members[i] for i in order[a:b]])
-                values.append(metric(x[part], y[part]))
-            return max(values) - min(values)
 
-        observed = spread(keep)
-        drawn = np.array([spread(rng.permutation(keep)) for _ in range(resamples)])
-        name = getattr(metric, "__name__", "own metric")
-    else:
-        within = (float(metric.removeprefix("within_")),) if metric.startswith("within_") else ()
-        table = ErrorTable(x, y, clusters, within)
-        measures = table.measures()
-        name = option(metric, tuple(measures), "metric")
-        measure, sums = measures[metric], table.sums[keep]
-
-        def spreads(dealt: NDArray[np.int16]) -> Floats:
-            parts = np.stack([measure((dealt == i).astype(float) @ sums) for i in range(len(counts))])
-            return parts.max(axis=0) - parts.min(axis=0)
-
-        own = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
-        observed = float(spreads(own[None])[0])
-        step = max(1, BLOCK // len(own))
-        drawn = np.concatenate(
-            [
-                spreads(rng.permuted(np.tile(own, (min(step, resamples - start), 1)), axis=1))
-                for start in range(0, resamples, step)
-            ]
-        )
+def _judged_gap(name: str, attribute: str, groups: list[str], observed: float, drawn: Floats) -> GroupTest:
+    """p: the share of dealings whose gap is not smaller, undefined ones counted with them."""
     if not math.isfinite(observed):
         raise Degenerate("the metric is not defined in every group")
-    slack = 1e-12 * abs(observed)
-    p = (1 + int((drawn >= observed - slack).sum())) / (resamples + 1)
-    return GroupTest(f"equal {name}, permutation", attribute, list(rows), observed, None, None, p)
+    beyond = int((~(drawn < observed - 1e-12 * abs(observed))).sum())
+    p = (1 + beyond) / (len(drawn) + 1)
+    return GroupTest(f"equal {name}, permutation", attribute, groups, observed, None, None, p)
 
 
 def adjust_tests(tests: Sequence[GroupTest], *, method: str = "holm") -> list[GroupTest]:
@@ -374,18 +412,19 @@ def equality_tests(
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 1,
+    permuted: Callable[[], GroupTest] | None = None,
 ) -> tuple[dict[str, GroupTest], dict[str, str]]:
     """Tests of equal bias, of equal bias given covariates, of equal spread and of an equal metric, by name.
 
-    Also the reasons of those that could not be made. p-values are not adjusted.
+    Also the reasons of those that could not be made. p-values are not adjusted. `permuted` gives the permutation test
+    where it was made beforehand.
     """
     common: dict[str, Any] = {"subject": subject, "minimum_cell": minimum_cell}
     wanted: dict[str, Callable[[], GroupTest]] = {
         "equal bias": lambda: equal_bias(test, reference, labels, level=level, **common),
         "equal spread": lambda: equal_spread(test, reference, labels, **common),
-        f"equal {metric}": lambda: permutation_gap(
-            test, reference, labels, metric=metric, resamples=resamples, seed=seed, **common
-        ),
+        f"equal {metric}": permuted
+        or (lambda: permutation_gap(test, reference, labels, metric=metric, resamples=resamples, seed=seed, **common)),
     }
     if covariates:
         wanted["equal bias, adjusted"] = lambda: equal_bias(

@@ -232,7 +232,9 @@ class SubgroupFrame:
         self.minimum_cell = minimum_cell
         custom: dict[str, Custom] = dict(metrics) if isinstance(metrics, Mapping) else {}
         self.metrics = tuple(metrics)
-        within = tuple(sorted({_k(name) for name in self.metrics if name.startswith("within_") and name not in custom}))
+        within = tuple(
+            sorted({share_of(name) for name in self.metrics if name.startswith("within_") and name not in custom})
+        )
         known = {*WORSE, *custom, *(f"within_{key(k)}" for k in within)}
         for name in self.metrics:
             if name not in known:
@@ -292,8 +294,8 @@ class SubgroupFrame:
     def _estimates(self, table: ErrorTable, drawn: Mapping[str, Distribution]) -> dict[str, Estimate]:
         out = {}
         for metric in self.metrics:
-            if metric.startswith("within_") and _k(metric) in table.within:
-                out[metric] = within_share(table, _k(metric), drawn, level=self.level, interval=self.interval)
+            if metric.startswith("within_") and share_of(metric) in table.within:
+                out[metric] = within_share(table, share_of(metric), drawn, level=self.level, interval=self.interval)
             else:
                 scale = SCALE.get(metric, "raw")
                 out[metric] = interval_of(drawn[metric], self._how(metric), level=self.level, scale=scale)
@@ -395,7 +397,8 @@ def sort_key(name: str) -> tuple[tuple[bool, float, int, str], ...]:
     return tuple(out)
 
 
-def _k(name: str) -> float:
+def share_of(name: str) -> float:
+    """The k of a metric that is called "within_k"."""
     try:
         return float(name.removeprefix("within_"))
     except ValueError:

@@ -17,7 +17,7 @@ from validation import (
     permutation_gap,
 )
 from validation.errors import Degenerate, NotEnoughData, OutOfRange, UnknownOption
-from validation.fairness import band_labels
+from validation.fairness import band_labels, permutation_gaps
 from validation.results import Estimate
 
 
@@ -240,3 +240,23 @@ def test_bands_need_cut_points():
 def test_numbers_too_large_to_pool_are_refused():
     with pytest.raises(OutOfRange):
         partial_pooling({"a": 1e200, "b": 1.0}, {"a": 1.0, "b": 1.0})
+
+
+def test_tests_of_the_same_rows_share_their_dealings():
+    test, reference, group = cohort(shift=1.0)
+    other = reference + np.random.default_rng(2).normal(0, 3, 240)
+    quick = {"metric": "rmse", "resamples": 300}
+    both = permutation_gaps({"a": test, "b": other}, reference, group, **quick)
+    alone = {name: permutation_gap(x, reference, group, **quick) for name, x in (("a", test), ("b", other))}
+    assert {name: item.p_value for name, item in both.items()} == {n: item.p_value for n, item in alone.items()}
+    assert both["a"].statistic == pytest.approx(alone["a"].statistic)
+
+
+def test_dealings_without_a_value_count_against_the_gap():
+    """Two constant groups: dealt anew some groups have no correlation, which must not make p smaller."""
+    reference = np.array([1.0, 1.0, 2.0, 1.0, 1.0, 2.0])
+    test = np.array([1.0, 1.1, 2.0, 1.2, 1.0, 2.2])
+    found = permutation_gap(test, reference, list("aaabbb"), metric="pearson", minimum_cell=2, resamples=200)
+    assert found.p_value > 0.2
+    with pytest.raises(UnknownOption, match="within_3 and the like"):
+        permutation_gap(test, reference, list("aaabbb"), metric="within_few", minimum_cell=2)
