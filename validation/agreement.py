@@ -23,7 +23,7 @@ from scipy import optimize, special, stats
 
 from validation.errors import Degenerate, OutOfRange, UnknownOption
 from validation.pairs import Floats, at_least, codes, confidence, number, option, pair, same
-from validation.results import Estimate, Result, attempt, digits
+from validation.results import Estimate, Result, attempt, digits, exponential
 
 INTERVALS = ("exact", "exact-paired", "mover", "approximate", "approximate-1986")
 REPEATED = ("varying", "constant", "mixed")
@@ -48,7 +48,7 @@ class Limits(Result):
 
     def ratios(self) -> Limits:
         """Limits of the log scale as ratios test / reference."""
-        lower, upper = self.lower.map(math.exp), self.upper.map(math.exp)
+        lower, upper = self.lower.map(exponential), self.upper.map(exponential)
         return Limits(lower, upper, self.interval, self.level, self.coverage)
 
 
@@ -89,7 +89,7 @@ class BlandAltman(Result):
         """The same result with bias and limits as ratios test / reference (only for the log scale)."""
         if self.scale != "log":
             raise Degenerate(f"ratios need the log scale, and this analysis is on the {self.scale} scale")
-        return replace(self, bias=self.bias.map(math.exp), limits=self.limits.ratios(), scale="ratio")
+        return replace(self, bias=self.bias.map(exponential), limits=self.limits.ratios(), scale="ratio")
 
     def __str__(self) -> str:
         limits, p = self.limits, self.p_value

@@ -36,7 +36,7 @@ from validation.resampling import (
     generator,
     quantile_interval,
 )
-from validation.results import Estimate, Result, number
+from validation.results import Estimate, Result, exponential, number
 
 
 def nonparametric_limits(
@@ -94,7 +94,10 @@ class Range(Result):
 
     def ratios(self) -> Range:
         """A range of the log scale as ratios test / reference."""
-        return replace(self, lower=math.exp(self.lower), upper=math.exp(self.upper))
+        upper = exponential(self.upper)
+        if math.isinf(upper):
+            raise OutOfRange("the ratios leave double precision")
+        return replace(self, lower=exponential(self.lower), upper=upper)
 
 
 TOLERANCE = ("two-sided", "equal-tailed", "howe")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Tests that stand side by side; more begin a new block.
 ABREAST = 3
 ADJUSTED = {"holm": "Holm", "bh": "Benjamini and Hochberg"}
+INTERVALS = {"exact": "exact, each limit alone", "exact-paired": "exact, both limits at once", "mover": "MOVER"}
 SCALE_UNITS = {"percent": ", % of the mean of both", "percent of reference": ", % of the reference", "log": ", ratio"}
 
 
@@ -57,7 +58,7 @@ def methods(report: AgreementReport, names: Sequence[str]) -> list[str]:
             f"SD of differences{', of logarithms' if scale == 'log' else unit}": digits(method["sd"]),
             f"lower limit{unit}": text("limits", lower["lower"]),
             f"upper limit{unit}": text("limits", lower["upper"]),
-            "  their intervals": method["limits"]["interval"],
+            "  their intervals": INTERVALS.get(method["limits"]["interval"], method["limits"]["interval"]),
             f"slope on the {on}": text(f"slope on the {on}", line["slope"]),
             "  p, no slope": p_text(line["p_value"]),
             "MAE": text("MAE", method["mae"]),

@@ -20,6 +20,11 @@ def number(value: float | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def exponential(value: float) -> float:
+    """e to the power of `value`, infinite where that leaves double precision."""
+    return math.exp(value) if value < 709 else math.inf
+
+
 def digits(value: float | None, places: int = 3) -> str:
     """A number as people read it: `places` decimals, or as many significant digits when it is very small or large."""
     if value is None:

@@ -43,6 +43,10 @@ COLUMNS = {
     "bland_altman constant log": lambda x, y, z: v.bland_altman(
         x, y, subject=twos(len(x)), repeated="constant", scale="log"
     ),
+    "bland_altman ratios": lambda x, y, z: v.bland_altman(x, y, scale="log").ratios(),
+    "tolerance_limits ratios": lambda x, y, z: v.tolerance_limits(x, y, scale="log").ratios(),
+    "AgreementReport log": lambda x, y, z: agree_on(x, y, z, scale="log", margins={"bias": 2.0}),
+    "AgreementReport percent": lambda x, y, z: agree_on(x, y, z, scale="percent", limits="nonparametric"),
     "bland_altman 1986": lambda x, y, z: v.bland_altman(x, y, limits_interval="approximate-1986", scale="percent"),
     "bradley_blackwood": lambda x, y, z: v.bradley_blackwood(x, y),
     "ccc": lambda x, y, z: v.ccc(x, y),
@@ -153,13 +157,14 @@ NUMBERS = {
 CALLS = COLUMNS | NUMBERS
 
 
-def agree_on(x, y, z):
+def agree_on(x, y, z, **options):
     from validation.agree import agree
 
     table = pd.DataFrame({"x": x, "y": y, "z": z, "g": halves(len(x)), "s": twos(len(x)), "w": 1.0 + twos(len(x))})
+    usual = {"margins": {"bias": 1, "mae": 1}, "decision_levels": [2], "weights": "w", "psu": "s", **QUICK}
     return agree(
         table, reference="z", tests=["x", "y"], by=["g"], subject="s", minimum_cell=0, fairness=True, bands=[1],
-        margins={"bias": 1, "mae": 1}, decision_levels=[2], weights="w", psu="s", **QUICK,
+        **(usual | options),
     )  # fmt: skip
 
 
