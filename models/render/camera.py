@@ -63,8 +63,8 @@ class Camera:
         cp, sp = math.cos(self.pan), math.sin(self.pan)
         cr, sr = math.cos(self.roll), math.sin(self.roll)
         right = np.array([cp, 0.0, sp])
+        down = np.array([-st * sp, -ct, st * cp])
         forward = np.array([sp * ct, -st, -cp * ct])
-        down = np.cross(forward, right)
         # Turning the camera clockwise turns the picture counter-clockwise.
         return np.stack([cr * right + sr * down, cr * down - sr * right, forward])
 

@@ -362,7 +362,6 @@ def _stood(
 ) -> list[_Figure]:
     """The body in each pose, dressed, its feet on the floor about the origin."""
     where = regions(body)
-    many, joints = body.posed(np.repeat(betas[None], len(poses), 0), poses)
     # The crown of the T-pose, by the parts that move it least.
     crown = int(where.template[:, 1].argmax())
     heel = int(where.template[:, 1].argmin())
@@ -372,7 +371,10 @@ def _stood(
     dress = _dress(body, appearance)
     ankles = [joint("left_ankle"), joint("right_ankle")]
     figures = []
-    for vertices, bones, (x, z) in zip(many, joints, shifts, strict=True):
+    for pose, (x, z) in zip(poses, shifts, strict=True):
+        # One at a time: products of larger matrices are rounded otherwise, and a scan would not be its photos.
+        posed, joints = body.posed(betas[None], pose[None])
+        vertices, bones = posed[0], joints[0]
         middle = bones[ankles].mean(0)
         vertices -= [middle[0] - x, vertices[:, 1].min(), middle[2] - z]
         if dress.covered.any():

@@ -19,10 +19,10 @@ KINDS = ("ceiling", "window", "frontal", "two_lamps", "sun", "overcast")
 FLOOR_REACH_M = 1.6  # the shadow's map covers the floor this far from the subject, both ways
 WALL_REACH_M = 1.6
 WALL_TOP_M = 2.6
-_AROUND = 16
+_AROUND = 14
 _KEY = 4
-_MAP = 88
-_BIAS_M = 0.03
+_MAP = 64
+_BIAS_M = 0.034
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def draw_lighting(rng: np.random.Generator, outdoors: bool) -> Lighting:
 class Rig:
     """A lighting as directions to the light, all unit vectors of the room.
 
-    around: (16, 3), with radiance (16, 3); a surface's ambient light is the sum of radiance times cosine. key: (4, 3)
+    around: (14, 3), with radiance (14, 3); a surface's ambient light is the sum of radiance times cosine. key: (4, 3)
     directions over the key light's disc; key_direction (3,) its middle; key_power (3,) what a surface facing it gets.
     """
 
@@ -154,7 +154,7 @@ def _direction(azimuth: float, elevation: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Lit:
-    """ambient (V, 3) and key (V,) in front of each vertex; shadows: (2, 88, 88, 2), the shares of ambient and of key
+    """ambient (V, 3) and key (V,) in front of each vertex; shadows: (2, 64, 64, 2), the shares of ambient and of key
     light that the body leaves on the floor (rows z, columns x) and on the wall behind (rows y, columns x)."""
 
     ambient: np.ndarray
@@ -196,10 +196,10 @@ def light_body(
         shadows[1],
     )
     # The few directions of a light leave steps, most of all where the body is far from what it shades.
-    shadows[0, :, :, 0] = cv2.blur(cv2.blur(shadows[0, :, :, 0], (5, 5)), (5, 5)) * _contact(coarse)
-    shadows[1, :, :, 0] = cv2.blur(cv2.blur(shadows[1, :, :, 0], (13, 13)), (13, 13))
+    shadows[0, :, :, 0] = cv2.blur(cv2.blur(shadows[0, :, :, 0], (3, 3)), (5, 5)) * _contact(coarse)
+    shadows[1, :, :, 0] = cv2.blur(cv2.blur(shadows[1, :, :, 0], (9, 9)), (9, 9))
     for plane in range(2):
-        shadows[plane, :, :, 1] = cv2.blur(cv2.blur(shadows[plane, :, :, 1], (3, 3)), (3, 3))
+        shadows[plane, :, :, 1] = cv2.blur(shadows[plane, :, :, 1], (3, 3))
     # Shadows fade out where their map ends; on the wall they go on down to the floor.
     fade = np.minimum(np.minimum(np.arange(_MAP), np.arange(_MAP)[::-1]) / (0.14 * _MAP), 1).astype(np.float32)
     above = np.where(np.arange(_MAP) < _MAP / 2, 1, fade).astype(np.float32)
@@ -208,14 +208,14 @@ def light_body(
 
 
 def _contact(points: np.ndarray) -> np.ndarray:
-    """(88, 88) float32: the light that is left between the feet and the floor close to them."""
+    """(64, 64) float32: the light that is left between the feet and the floor close to them."""
     low = points[points[:, 1] < 0.10]
     near = np.zeros((_MAP, _MAP), np.float32)
     cells = np.floor(low[:, [2, 0]] / (2 * FLOOR_REACH_M) * _MAP + _MAP / 2).astype(np.int64)
     inside = ((cells >= 0) & (cells < _MAP)).all(1)
     near[cells[inside, 0], cells[inside, 1]] = 1.0
-    near = cv2.blur(cv2.dilate(near, np.ones((2, 2), np.uint8)), (3, 3))
-    return 1.0 - 0.6 * np.maximum(near, 0.8 * cv2.blur(near, (5, 5)))
+    near = cv2.blur(near, (3, 3))
+    return 1.0 - 0.6 * np.maximum(near, 0.8 * cv2.blur(near, (3, 3)))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -227,37 +227,57 @@ def _light(vertices, normals, coarse, faces, seen, around, radiance, key_directi
     flat = np.empty((coarse.shape[0], 3), np.float32)
     floor_sum = 0.0
     wall_sum = 0.0
+    # The vertices that matter, together, a little before the surface.
+    count = 0
+    for v in range(vertices.shape[0]):
+        count += seen[v]
+    near = np.empty((count, 6), np.float32)
+    gathered = np.zeros((count, 4), np.float32)
+    count = 0
+    for v in range(vertices.shape[0]):
+        if seen[v]:
+            for c in range(3):
+                near[count, c] = vertices[v, c] + 0.012 * normals[v, c]
+                near[count, 3 + c] = normals[v, c]
+            count += 1
     for n in range(many + keys):
         d = around[n] if n < many else key_directions[n - many]
         _map_of(coarse, faces, d, depth, flat)
         right, up = _across(d)
         low_r, low_u, cell = flat[0, 0], flat[0, 1], flat[0, 2]
         # What reaches each vertex from there.
-        for v in range(vertices.shape[0]):
-            if not seen[v]:
-                continue
-            cosine = normals[v, 0] * d[0] + normals[v, 1] * d[1] + normals[v, 2] * d[2]
+        bright_r, bright_g, bright_b = 0.0, 0.0, 0.0
+        if n < many:
+            bright_r, bright_g, bright_b = radiance[n, 0], radiance[n, 1], radiance[n, 2]
+        for s in range(count):
+            cosine = near[s, 3] * d[0] + near[s, 4] * d[1] + near[s, 5] * d[2]
             if n < many and cosine <= 0.0:
                 continue
-            x = vertices[v, 0] + 0.012 * normals[v, 0]
-            y = vertices[v, 1] + 0.012 * normals[v, 1]
-            z = vertices[v, 2] + 0.012 * normals[v, 2]
+            x, y, z = near[s, 0], near[s, 1], near[s, 2]
             a = (x * right[0] + y * right[1] + z * right[2] - low_r) / cell - 0.5
             b = (x * up[0] + y * up[1] + z * up[2] - low_u) / cell - 0.5
             along = x * d[0] + y * d[1] + z * d[2] + _BIAS_M
             i, j = math.floor(b), math.floor(a)
-            fa, fb = a - j, b - i
-            open_ = 0.0
-            for k in range(4):
-                row, column = i + (k >> 1), j + (k & 1)
-                share = (fb if k >> 1 else 1 - fb) * (fa if k & 1 else 1 - fa)
-                if row < 0 or column < 0 or row >= _MAP or column >= _MAP or depth[row, column] < along:
-                    open_ += share
-            if n < many:
-                for c in range(3):
-                    ambient[v, c] += radiance[n, c] * cosine * open_
+            if i < 0 or j < 0 or i >= _MAP - 1 or j >= _MAP - 1:
+                open_ = 1.0
             else:
-                key[v] += open_ / keys
+                fa, fb = a - j, b - i
+                open_ = 0.0
+                if depth[i, j] < along:
+                    open_ += (1 - fb) * (1 - fa)
+                if depth[i, j + 1] < along:
+                    open_ += (1 - fb) * fa
+                if depth[i + 1, j] < along:
+                    open_ += fb * (1 - fa)
+                if depth[i + 1, j + 1] < along:
+                    open_ += fb * fa
+            if n < many:
+                open_ *= cosine
+                gathered[s, 0] += bright_r * open_
+                gathered[s, 1] += bright_g * open_
+                gathered[s, 2] += bright_b * open_
+            else:
+                gathered[s, 3] += open_ / keys
         # What reaches the floor and the wall from there.
         if d[1] > 0.12:
             weight = 1.0 / keys
@@ -281,6 +301,12 @@ def _light(vertices, normals, coarse, faces, seen, around, radiance, key_directi
                 flat[v, 1] = (coarse[v, 1] - d[1] * share) / WALL_TOP_M * _MAP
             _throw(flat, faces, shade)
             _add(wall, shade, weight, 0 if n < many else 1)
+    count = 0
+    for v in range(vertices.shape[0]):
+        if seen[v]:
+            ambient[v, 0], ambient[v, 1], ambient[v, 2] = gathered[count, 0], gathered[count, 1], gathered[count, 2]
+            key[v] = gathered[count, 3]
+            count += 1
     for i in range(_MAP):
         for j in range(_MAP):
             floor[i, j, 0] = 1.0 - floor[i, j, 0] / max(floor_sum, 1e-9)

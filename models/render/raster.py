@@ -22,6 +22,8 @@ from models.errors import BodyRequestError
 from models.render.camera import Camera, project, project_finite, to_camera
 
 MOST_SUPERSAMPLE = 8
+# Freedoms for the compiler that leave an edge the same line for the two triangles that share it.
+_QUICK = {"nnan", "ninf", "nsz", "arcp", "contract"}
 
 
 def silhouette(vertices: np.ndarray, faces: np.ndarray, camera: Camera, *, supersample: int = 1) -> np.ndarray:
@@ -128,7 +130,7 @@ def _visibility(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> Visi
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V, 3) float32 unit normals, each the mean of its faces' weighted by area; 0 for a vertex without faces."""
     out = np.zeros((len(vertices), 3), np.float32)
-    _vertex_normals(np.ascontiguousarray(vertices, dtype=np.float64), np.ascontiguousarray(faces, np.int64), out)
+    _vertex_normals(np.ascontiguousarray(vertices, dtype=np.float64), np.ascontiguousarray(faces, np.int32), out)
     return out
 
 
@@ -136,7 +138,7 @@ def _checked(
     vertices: np.ndarray, faces: np.ndarray, cameras: Camera | Sequence[Camera]
 ) -> tuple[np.ndarray, np.ndarray, Sequence[Camera]]:
     meshes = np.ascontiguousarray(vertices, dtype=np.float64)
-    corners = np.ascontiguousarray(faces, dtype=np.int64)
+    corners = np.ascontiguousarray(faces, dtype=np.int32)
     if meshes.ndim != 3 or meshes.shape[2] != 3 or corners.ndim != 2 or corners.shape[1] != 3:
         raise BodyRequestError(
             f"A mesh needs vertices (V, 3) and faces (F, 3), not {np.shape(vertices)[1:]} and {np.shape(faces)}."
@@ -199,7 +201,7 @@ def _clipped(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> tuple[n
         ab, ca = cut(a, b), cut(c, a)
         more += [(a, ab, ca)] if within.sum() == 1 else [(ab, b, c), (ab, c, ca)]
     if more:
-        kept.append(np.array(more, np.int64))
+        kept.append(np.array(more, np.int32))
     points = np.vstack([vertices, np.array(new)]) if new else vertices
     # A point behind the plane would be in no face that is left; on the plane, rounding must not put it behind.
     return points, np.ascontiguousarray(np.vstack(kept))
@@ -216,29 +218,33 @@ def _each(work: Callable[[int], None], count: int, threads: int) -> None:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _within(corners, count):
-    """Whether every corner (flat, int64) names one of `count` vertices."""
+    """Whether every corner (flat) names one of `count` vertices."""
     outside = 0
     for n in range(corners.size):
-        outside += np.int64(np.uint64(corners[n]) >= np.uint64(count))  # a negative index is a huge unsigned one
+        outside += np.int64(np.uint32(corners[n]) >= np.uint32(count))  # a negative index is a huge unsigned one
     return outside == 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_QUICK)
 def _fill(screen, faces, out):
     """Sets the pixels that a front face covers to 255."""
     height, width = out.shape
     for f in range(faces.shape[0]):
-        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-        x0, y0 = screen[i, 0], screen[i, 1]
-        x1, y1 = screen[j, 0], screen[j, 1]
-        x2, y2 = screen[k, 0], screen[k, 1]
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if area >= 0.0:
+        # Unsigned: Numba would otherwise look whether each index counts from the end.
+        i, j, k = np.uintp(faces[f, 0]), np.uintp(faces[f, 1]), np.uintp(faces[f, 2])
+        x0, y0 = np.float64(screen[i, 0]), np.float64(screen[i, 1])
+        x1, y1 = np.float64(screen[j, 0]), np.float64(screen[j, 1])
+        x2, y2 = np.float64(screen[k, 0]), np.float64(screen[k, 1])
+        if (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0) >= 0.0:
             continue
-        left = max(math.ceil(min(x0, x1, x2) - 0.5), 0)
-        right = min(math.floor(max(x0, x1, x2) - 0.5), width - 1)
-        top = max(math.ceil(min(y0, y1, y2) - 0.5), 0)
-        bottom = min(math.floor(max(y0, y1, y2) - 0.5), height - 1)
+        left = max(int(np.ceil(min(x0, x1, x2) - 0.5)), 0)
+        right = min(int(np.floor(max(x0, x1, x2) - 0.5)), width - 1)
+        if left > right:
+            continue
+        top = max(int(np.ceil(min(y0, y1, y2) - 0.5)), 0)
+        bottom = min(int(np.floor(max(y0, y1, y2) - 0.5)), height - 1)
+        if top > bottom:
+            continue
         for y in range(top, bottom + 1):
             py = y + 0.5
             for x in range(left, right + 1):
@@ -253,7 +259,7 @@ def _fill(screen, faces, out):
                     out[y, x] = 255
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_QUICK)
 def cover(screen, faces, first, last, ids, nearness):
     """The front face with the greatest 1/z at each pixel, of the faces from `first` to before `last`.
 
@@ -261,19 +267,20 @@ def cover(screen, faces, first, last, ids, nearness):
     """
     height, width = ids.shape
     for f in range(first, last):
-        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-        x0, y0 = screen[i, 0], screen[i, 1]
-        x1, y1 = screen[j, 0], screen[j, 1]
-        x2, y2 = screen[k, 0], screen[k, 1]
+        # Unsigned: Numba would otherwise look whether each index counts from the end.
+        i, j, k = np.uintp(faces[f, 0]), np.uintp(faces[f, 1]), np.uintp(faces[f, 2])
+        x0, y0 = np.float64(screen[i, 0]), np.float64(screen[i, 1])
+        x1, y1 = np.float64(screen[j, 0]), np.float64(screen[j, 1])
+        x2, y2 = np.float64(screen[k, 0]), np.float64(screen[k, 1])
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if area >= 0.0:
             continue
-        left = max(math.ceil(min(x0, x1, x2) - 0.5), 0)
-        right = min(math.floor(max(x0, x1, x2) - 0.5), width - 1)
+        left = max(int(np.ceil(min(x0, x1, x2) - 0.5)), 0)
+        right = min(int(np.floor(max(x0, x1, x2) - 0.5)), width - 1)
         if left > right:
             continue
-        top = max(math.ceil(min(y0, y1, y2) - 0.5), 0)
-        bottom = min(math.floor(max(y0, y1, y2) - 0.5), height - 1)
+        top = max(int(np.ceil(min(y0, y1, y2) - 0.5)), 0)
+        bottom = min(int(np.floor(max(y0, y1, y2) - 0.5)), height - 1)
         if top > bottom:
             continue
         share = 1.0 / area
@@ -309,7 +316,7 @@ def _interpolate_directions(ids, screen, faces, values, turn, out):
                 out[y, x, 2] = 0.0
                 continue
             px = x + 0.5
-            i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+            i, j, k = np.uintp(faces[f, 0]), np.uintp(faces[f, 1]), np.uintp(faces[f, 2])
             x0, y0 = screen[i, 0], screen[i, 1]
             x1, y1 = screen[j, 0], screen[j, 1]
             x2, y2 = screen[k, 0], screen[k, 1]
@@ -342,7 +349,7 @@ def _shrink(fine, factor, out):
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _vertex_normals(vertices, faces, out):
     for f in range(faces.shape[0]):
-        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        i, j, k = np.uintp(faces[f, 0]), np.uintp(faces[f, 1]), np.uintp(faces[f, 2])
         ux, uy, uz = vertices[j, 0] - vertices[i, 0], vertices[j, 1] - vertices[i, 1], vertices[j, 2] - vertices[i, 2]
         vx, vy, vz = vertices[k, 0] - vertices[i, 0], vertices[k, 1] - vertices[i, 1], vertices[k, 2] - vertices[i, 2]
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx

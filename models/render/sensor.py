@@ -174,7 +174,6 @@ def _develop(image, gains, curve, saturation, vignette, shot, read, grain, seed,
     height, width = image.shape[0], image.shape[1]
     far = 0.25 * (height * height + width * width)
     top = _LUT_CELLS / _LUT_TOP
-    values = np.empty(3)
     for row in range(height):
         dy = row + 0.5 - 0.5 * height
         for column in range(width):
@@ -190,15 +189,17 @@ def _develop(image, gains, curve, saturation, vignette, shot, read, grain, seed,
             g = image[row, column, 1] * gains[1] * light
             b_ = image[row, column, 2] * gains[2] * light
             grey = 0.2126 * r + 0.7152 * g + 0.0722 * b_
-            values[0] = grey + saturation * (r - grey)
-            values[1] = grey + saturation * (g - grey)
-            values[2] = grey + saturation * (b_ - grey)
-            deviation = math.sqrt(max(shot * shot * grey, 0.0) + read * read)
-            values[0] += deviation * (whole + grain * reds)
-            values[1] += deviation * (whole - 0.3 * grain * (reds + blues))
-            values[2] += deviation * (whole + 1.3 * grain * blues)
-            for c in range(3):
-                at = min(max(values[c], 0.0), 1.9999) * top
-                cell = int(at)
-                share = at - cell
-                out[row, column, c] = np.uint8(curve[cell] + share * (curve[cell + 1] - curve[cell]) + 0.5)
+            deviation = math.sqrt(shot * shot * max(grey, 0.0) + read * read)
+            r = grey + saturation * (r - grey) + deviation * (whole + grain * reds)
+            g = grey + saturation * (g - grey) + deviation * (whole - 0.3 * grain * (reds + blues))
+            b_ = grey + saturation * (b_ - grey) + deviation * (whole + 1.3 * grain * blues)
+            out[row, column, 0] = _toned(curve, min(max(r, 0.0), 1.9999) * top)
+            out[row, column, 1] = _toned(curve, min(max(g, 0.0), 1.9999) * top)
+            out[row, column, 2] = _toned(curve, min(max(b_, 0.0), 1.9999) * top)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+def _toned(curve, at):
+    """The curve's value between its cells, to the nearest whole number."""
+    cell = int(at)
+    return np.uint8(curve[cell] + (at - cell) * (curve[cell + 1] - curve[cell]) + 0.5)

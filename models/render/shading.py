@@ -274,7 +274,9 @@ def _person(
         field = top if over_top >= over_bottom else bottom
         side = w0 * a[i, SIDE] + w1 * a[j, SIDE] + w2 * a[k, SIDE]
         size = look[at + PATTERN_SIZE]
-        _, _, _, cloudy = in_volume(volume, x / size * 0.9 + offset, y / size * 0.9, z / size * 0.9)
+        cloudy = coarse_s
+        if look[at + PATTERN] == 4:
+            _, _, _, cloudy = in_volume(volume, x / size * 0.9 + offset, y / size * 0.9, z / size * 0.9)
         cr, cg, cb = _cloth(look, at, x, y, z, side, field, fine_s, cloudy)
         # Folds run across the limbs and along the flanks.
         f_x, f_y, f_z, _ = in_volume(volume, x * 11 + offset, y * 24, z * 11 + 5.5)
@@ -336,7 +338,7 @@ def _line(distance, gap, footprint):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
-def _surface(surfaces, which, u, v, footprint, cloud):
+def _surface(surfaces, which, u, v, footprint, broad, cloud):
     """Colour of a wall, floor or sky at (u, v) metres on it, and how a fold turns it (the slope along u)."""
     kind = int(surfaces[which, 0])
     r, g, b = surfaces[which, 1], surfaces[which, 2], surfaces[which, 3]
@@ -346,7 +348,6 @@ def _surface(surfaces, which, u, v, footprint, cloud):
     if turn != 0.0:
         c, si = math.cos(turn), math.sin(turn)
         u, v = c * u - si * v, si * u + c * v
-    broad = in_plane(cloud, u * 60 + seed, v * 60, 0)
     fade = min(1.0, 0.004 / max(footprint, 1e-6))
     grain = in_plane(cloud, u * 330 + seed, v * 330, 1) * (0.35 + 0.65 * fade)
     vary = 1.0 + variation * 0.35 * broad + rough * grain
@@ -429,8 +430,8 @@ def _ground(
 ):
     """What a ray from the camera meets: 0 floor, 1 wall behind, 2 left, 3 right, 4 ceiling, -1 sky.
 
-    out gets the place there (u, v), metres a pixel, the ambient and key light (r, g, b), together; for the sky its
-    colour. angle: radians a pixel.
+    out gets the place there (u, v), metres a pixel, the ambient and key light (r, g, b), together, and the surface's
+    broad irregularities; for the sky its colour. angle: radians a pixel.
     """
     nearest = 1e30
     which = -1
@@ -463,7 +464,7 @@ def _ground(
         far = 25 / (up + 0.15) * length
         clouds = max(in_plane(cloud, dx * far + surfaces[4, 13], dz * far, 0), 0.0) * surfaces[4, 10] * 0.6
         mix = min(haze + clouds, 1.0)
-        out[0], out[1], out[2] = 0.0, 0.0, 0.0
+        out[0], out[1], out[2], out[6] = 0.0, 0.0, 0.0, 0.0
         for c in range(3):
             out[3 + c] = surfaces[4, 1 + c] + mix * (surfaces[4, 4 + c] - surfaces[4, 1 + c])
         return -1
@@ -471,6 +472,7 @@ def _ground(
     out[0] = z if which == 2 or which == 3 else x
     out[1] = z if which == 0 or which == 4 else y
     out[2] = nearest * angle / (math.sqrt(max(-dy, 0.08)) if which == 0 else 1.0)
+    out[6] = in_plane(cloud, out[0] * 60 + surfaces[which, 13], out[1] * 60, 0)
     ambient_share, key_share = 1.0, 1.0
     # Corners are darker: each surface takes light from the other.
     if which != 0:
@@ -578,8 +580,8 @@ def shade(
     angle = 1.0 / focal
     blocks = (width + _BLOCK - 1) // _BLOCK
     met = np.empty((2, blocks + 1), np.int64)
-    found = np.empty((2, blocks + 1, 6))
-    here = np.empty(6)
+    found = np.empty((2, blocks + 1, 7))
+    here = np.empty(7)
     for row in range(height):
         if row % _BLOCK == 0:
             # The rays of the grid's next line or, at first, of its first two.
@@ -604,18 +606,19 @@ def shade(
             people = 0
             things = 0
             least, most = 1e30, 0.0
-            for s in range(many):
-                f = ids[row * factor + s // factor, column * factor + s % factor]
-                if f >= 0:
+            for v in range(row * factor, row * factor + factor):
+                for u in range(column * factor, column * factor + factor):
+                    f = ids[v, u]
+                    if f < 0:
+                        continue
                     if f < ends[0]:
                         subject += 1
                     if f < ends[1]:
                         people += 1
                     else:
                         things += 1
-                    near = nearness[row * factor + s // factor, column * factor + s % factor]
-                    least, most = min(least, near), max(most, near)
-            silhouette[row, column] = (subject * 255 + many // 2) // many
+                    least, most = min(least, nearness[v, u]), max(most, nearness[v, u])
+            silhouette[row, column] = (subject * 255 + many // 2) // many if subject > 0 else 0
             block = column // _BLOCK
             which = met[0, block]
             one = which == met[0, block + 1] and which == met[1, block] and which == met[1, block + 1]
@@ -638,7 +641,7 @@ def shade(
                         lower * (1 - right),
                         lower * right,
                     )
-                    for c in range(6):
+                    for c in range(7):
                         here[c] = (
                             w00 * found[0, block, c] + w01 * found[0, block + 1, c]
                             + w10 * found[1, block, c] + w11 * found[1, block + 1, c]
@@ -650,7 +653,7 @@ def shade(
                     )  # fmt: skip
                 r, g, b = here[3], here[4], here[5]
                 if which >= 0:
-                    sr, sg, sb, slope = _surface(surfaces, which, here[0], here[1], here[2], cloud)
+                    sr, sg, sb, slope = _surface(surfaces, which, here[0], here[1], here[2], here[6], cloud)
                     fold = max(1.0 + slope * key_direction[0], 0.15)
                     r, g, b = r * sr * fold, g * sg * fold, b * sb * fold
                 share = (many - people - things) / many
