@@ -2,7 +2,7 @@
 
     python benchmarks/runs.py                 scans of four photos through networks of full size, by engine and workers
     python benchmarks/runs.py --machinery     the same with a pipeline that does nothing: what the run itself costs
-    python benchmarks/runs.py --memory        peak memory of run and workers at 500, 2,000 and 8,000 scans
+    python benchmarks/runs.py --memory        peak memory of run and workers at 1,000, 4,000 and 16,000 scans
 
 The networks have the sizes of the ones that are trained, but random weights, apart from a segmenter that takes what is
 bright for a person: their speed is that of trained ones, their numbers mean nothing. The photos (480 × 640 JPEG) are
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import resource
 import sys
 import tempfile
@@ -167,6 +168,7 @@ def run_once(workspace: str, files: dict[str, str], engine: str, workers: int) -
     with open_registry(workspace) as registry:
         executor = _Timed(make_executor(engine, source, workers))
         result = run(registry, "speed", RunModels(), executor, new=True)
+        run_mb = peak_megabytes()
         with registry.reading() as connection:
             rows = connection.execute(
                 select(Prediction.scan_id, Prediction.measurand, Prediction.value, Prediction.low, Prediction.high)
@@ -175,20 +177,20 @@ def run_once(workspace: str, files: dict[str, str], engine: str, workers: int) -
                 .order_by(Prediction.scan_id, Prediction.measurand)
             ).all()
     return {
-        "outcomes": result.outcomes, "seconds": executor.seconds, "starting": executor.starting,
+        "outcomes": result.outcomes, "seconds": executor.seconds, "cpu": executor.cpu, "starting": executor.starting,
         "stages": result.done.seconds, "predictions": hashlib.sha256(repr(rows).encode()).hexdigest(),
         "worker_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / MEGABYTE,
-        "run_mb": peak_megabytes(),
+        "run_mb": run_mb,
     }  # fmt: skip
 
 
 class _Timed:
-    """An engine whose start is timed apart from its work."""
+    """An engine whose start is timed apart from its work. cpu: processor seconds of all its processes at work."""
 
     def __init__(self, executor: Any):
         self._executor = executor
         self.name, self.workers = executor.name, executor.workers
-        self.seconds = self.starting = 0.0
+        self.seconds = self.starting = self.cpu = 0.0
 
     def __enter__(self) -> _Timed:
         with timed() as clock:
@@ -206,9 +208,28 @@ class _Timed:
         return found
 
     def answers(self, tasks: Any) -> Any:
+        before = _cpu_of_descendants()
         with timed() as clock:
             yield from self._executor.answers(tasks)
         self.seconds += clock.seconds
+        self.cpu += clock.cpu + _cpu_of_descendants() - before
+
+
+def _cpu_of_descendants() -> float:
+    """Processor seconds so far of the processes that this one has started, and those that they have."""
+    parents, seconds = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        number = int(path.parent.name)
+        parents[number] = int(fields[1])
+        seconds[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    mine = {os.getpid()}
+    while more := {number for number, parent in parents.items() if parent in mine} - mine:
+        mine |= more
+    return sum(seconds[number] for number in mine - {os.getpid()})
 
 
 def speed(folder: Path, scans: int, files: dict[str, str], settings: list[tuple[str, int]]) -> None:
@@ -222,14 +243,15 @@ def speed(folder: Path, scans: int, files: dict[str, str], settings: list[tuple[
         name = f"{engine}, {workers} worker{'s' if workers > 1 else ''}"
         rows.append(
             [name, f"{scans / found['seconds']:,.1f}", f"{found['seconds']:.1f}", f"{found['starting']:.1f}",
+             f"{1000 * found['cpu'] / scans:.0f}",
              f"{found['run_mb']:.0f}", f"{found['worker_mb']:.0f}"]
         )  # fmt: skip
         stages[name] = found["stages"]
     assert len(predictions) == 1, "the engines gave different predictions"
     print(f"{scans} scans of four photos; every setting gave the same predictions\n")
-    print_rows(("", "scans/s", "seconds", "start, s", "run, MB", "largest worker, MB"), rows)
+    print_rows(("", "scans/s", "seconds", "start, s", "core ms a scan", "run, MB", "largest worker, MB"), rows)
     if any(stages.values()):
-        print("\nMilliseconds of one core a scan, by stage\n")
+        print("\nMilliseconds a scan at a worker, by stage\n")
         names = list(next(iter(stages.values())))
         table = [
             [
@@ -263,7 +285,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="calliper-runs-") as name:
         folder = Path(name)
         if arguments.memory:
-            memory(folder, [500, 2_000, 8_000])
+            memory(folder, [1_000, 4_000, 16_000])
         elif arguments.machinery:
             speed(folder, arguments.scans or 1_000, {}, settings)
         else:
