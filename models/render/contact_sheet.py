@@ -54,7 +54,7 @@ def sheet(title: str, rows: Sequence[Row], *, note: str = "") -> np.ndarray:
     """(H, W, 3) uint8: a page of rows of pictures, with the notice that nobody real is on it."""
     if not rows or not all(row.cells for row in rows):
         raise BodyRequestError("A contact sheet needs at least one row, and a picture in each.")
-    margin, gap, label, head = 24, 6, 118, 92
+    margin, gap, label, head = 24, 6, 136, 92
     captioned = 20 if any(cell.caption for row in rows for cell in row.cells) else 0
     wide = max(sum(cell.picture.shape[1] + gap for cell in row.cells) for row in rows)
     tall = [max(cell.picture.shape[0] for cell in row.cells) + captioned + gap for row in rows]

@@ -381,7 +381,7 @@ def _surface(surfaces, which, u, v, footprint, broad, cloud):
     elif kind == FOLDS:
         sway = 0.35 * in_plane(cloud, u * 40 + seed, v * 6, 0)
         phase = 2 * math.pi * (u / wide + 0.25 * math.sin(u * 5.3 + seed) + sway)
-        slope = -2.2 * gap * math.sin(phase)
+        slope = -1.3 * gap * math.sin(phase)
         vary *= 1.0 - 0.55 * gap * (0.5 - 0.5 * math.cos(phase))
     elif kind == WAINSCOT:
         second = min(max((high - v) / max(footprint, 1e-6) + 0.5, 0.0), 1.0)
