@@ -58,7 +58,7 @@ def people_of(subjects: pd.DataFrame, readings: pd.DataFrame, *, reference: str)
     wide = _wide(readings[readings["measurand"].isin(USED)], reference)
     rows = wide.reset_index().merge(_facts(subjects), on="subject_id", how="left")
     problems = _problems(rows)
-    good = [not problem for problem in problems]
+    good = np.array([not problem for problem in problems], dtype=bool)  # a list without a row would be no mask
     refused = [Refusal(*row) for row in zip(rows["subject_id"], rows["visit"], problems, strict=True) if row[2]]
     only = _measured_by_reference(readings, reference)
     for subject in sorted(set(subjects["subject_id"]) - set(rows["subject_id"])):

@@ -94,5 +94,6 @@ def _with_photos(scans: pd.DataFrame, rng: np.random.Generator, faulty: float) -
 
 def without(cohort: SyntheticCohort, scans: SyntheticScans, missing: set[tuple[str, str]]) -> SyntheticCohort:
     """The cohort with `scans`, but for those of the visits (subject_id, visit) of which there can be none."""
-    keep = [visit not in missing for visit in zip(scans.table["subject_id"], scans.table["visit"], strict=True)]
+    visits = zip(scans.table["subject_id"], scans.table["visit"], strict=True)
+    keep = np.array([visit not in missing for visit in visits], dtype=bool)  # a list without a row would be no mask
     return replace(cohort, scans=scans.table[keep].reset_index(drop=True))

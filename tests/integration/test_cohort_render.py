@@ -174,6 +174,19 @@ def test_no_body_fat_and_nothing_of_the_reference_reaches_a_body(desk, monkeypat
     assert people.set_index("subject")["weight_kg"]["A1"] == 62.0
 
 
+def test_a_study_in_which_no_one_was_measured_has_no_one_to_render(desk, command) -> None:
+    assert render(desk).refused == []
+    desk.write("subjects.csv", "subject_id,sex,age\nA1,F,40\n")
+    desk.ingest(desk.folder)
+    done = render(desk)
+    assert [(one.subject_id, one.reason) for one in done.refused] == [("A1", "mass was measured at no visit")]
+    assert desk.events("render") == []
+    desk.registry.close()
+    outcome = command("cohort", "render", "trial")
+    assert outcome.code == 0
+    assert "No one in 'trial' can be rendered" in outcome.out
+
+
 @pytest.mark.parametrize("subjects", [0, -1])
 def test_no_subjects_are_refused(desk, subjects: int) -> None:
     with pytest.raises(UsageError, match="at least one"):

@@ -16,6 +16,7 @@ from studies.errors import UsageError
 from studies.rendering.blocks import LEAST_PHOTO_HEIGHT, VIEWS, Recipe
 from studies.rendering.cohort import synthesize_cohort
 from studies.synthetic import synthesize
+from studies.synthetic.scans import draw_scans
 
 SUBJECTS, RECIPE = 6, Recipe(seed=4, height=LEAST_PHOTO_HEIGHT)
 
@@ -92,6 +93,29 @@ def test_the_truth_holds_the_body_of_each_visit_and_the_fault_of_each_photo(made
     assert np.isnan(betas).any(axis=1).tolist() == bodies["refused"].notna().tolist()
     assert len(photos) == made.photos
     assert photos["fault"].notna().any()
+
+
+def test_bodies_in_the_pictures_have_the_measurements_of_their_people(made) -> None:
+    from models.body import open_body
+    from models.fit import TOLERANCE
+    from models.measure import measure
+
+    bodies = pd.read_csv(made.folder / "truth" / "bodies.csv")
+    met = bodies[bodies["refused"].isna() & bodies["flagged"].isna()]
+    assert len(met) > 0.8 * len(bodies)
+    body = open_body()
+    measured = measure(body.shaped(met.filter(like="beta_").to_numpy()), body)
+    for name in ("waist_cm", "arm_cm", "thigh_cm"):
+        assert np.abs(measured[name] - met[name]).max() <= TOLERANCE["girth_cm"], name
+    assert np.abs(measured["stature_cm"] - met["stature_cm"]).max() <= TOLERANCE["stature_cm"]
+
+
+def test_a_cohort_in_which_nobody_was_scanned_is_one_without_scans(tmp_path: Path) -> None:
+    seed = next(seed for seed in range(200) if draw_scans(synthesize(1, seed, follow_up=0.0), seed).table.empty)
+    made = synthesize_cohort(tmp_path / "out", 1, Recipe(seed), follow_up=0.0, workers=1)
+    assert (made.scans, made.photos) == (0, 0)
+    assert not (made.folder / "scans.csv").exists()
+    assert "photographed" not in (made.folder / "README.txt").read_text(encoding="utf-8")
 
 
 def test_a_body_changes_with_its_mass_and_stays_the_same_person(made) -> None:
