@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,29 @@ def test_both_engines_give_the_same_bits(command, workspace: Path, checkpoints: 
         assert done.code == 0, done.error
     assert values(workspace, 1) == values(workspace, 2)
     assert len({code for code, _ in values(workspace, 1)}) == PEOPLE - 1
+
+
+def test_interrupted_it_says_how_to_go_on(command, workspace: Path, checkpoints: dict[str, Path]) -> None:
+    add(command, [checkpoints["segmenter"], checkpoints["estimator"]])
+    make_current(command, "small-segmenter@1", "small-estimator@1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "calliper", "run", "trial", "--workers", "1", "--workspace", workspace],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with open_registry(workspace) as registry:
+        while not count(registry, Run):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130, out + error
+    assert f"of {PEOPLE} scans, and keeps them. The same command goes on from there.\n" in error
+    assert error.endswith("Interrupted. Nothing was half written.\n")
+    done = command("run", "trial", "--workers", "1")
+    assert done.code == 0
+    assert "Run 1 of 'trial' (gone on with)" in done.out
+    with open_registry(workspace) as registry:
+        assert count(registry, Outcome) == PEOPLE
 
 
 NUMBERS = """
