@@ -20,11 +20,15 @@ from studies.plan_model import Plan, Subgroup
 
 @dataclass(frozen=True)
 class PlanOfTable:
-    """What a plan says of the analysis of one table with the columns `reference` and `tests`."""
+    """What a plan says of the analysis of one table with the columns `reference` and `tests`.
+
+    `taken` are further columns that the analysis uses: no subgroup may take the place of one.
+    """
 
     plan: Plan
     reference: str
     tests: Sequence[str]
+    taken: Sequence[str] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -51,7 +55,7 @@ class PlanOfTable:
         left_out = []
         for group in self.plan.subgroups:
             source = self._source(group)
-            if source in frame.columns:
+            if source in frame.columns and group.name not in (self.reference, *self.tests, *self.taken):
                 made[group.name] = classed(frame[source], group)
             else:
                 left_out.append(group.name)

@@ -79,7 +79,8 @@ def agree(
     from studies.tables import read_numbers
     from validation.agree import agree as compare
 
-    planned = None if plan is None else _planned(plan, reference, test)
+    taken = [name for name in (subject, weight, stratum, psu, *(covariate or [])) if name]
+    planned = None if plan is None else _planned(plan, reference, test, taken)
     settings: dict[str, Any] = {} if planned is None else planned.settings
     margins = {} if planned is None or not planned.applies or scale != "raw" else dict(planned.plan.margins)
     margins |= {name: value for name, value in (("bias", margin), ("mae", mae_margin)) if value is not None}
@@ -143,11 +144,11 @@ def _beside(row: dict[str, Any]) -> str:
     return f"{other}, {row['group']}," if row.get("group") else other
 
 
-def _planned(path: Path, reference: str, tests: list[str]) -> PlanOfTable:
+def _planned(path: Path, reference: str, tests: list[str], taken: list[str]) -> PlanOfTable:
     from studies.plan import load_plan
     from studies.plan_of_table import PlanOfTable
 
-    return PlanOfTable(load_plan(path), reference, tests)
+    return PlanOfTable(load_plan(path), reference, tests, taken)
 
 
 def _judged(planned: PlanOfTable, results: dict[str, Any], scale: str) -> list[dict[str, Any]]:

@@ -64,3 +64,6 @@ def test_a_plan_of_a_table_takes_its_reference_for_the_measurand():
     assert (found, absent) == (["fat"], ["site"])
     assert list(frame["fat"].cat.categories) == ["<25", "25–34", "≥35"]
     assert PlanOfTable(plan, "bia", ["scan"]).applies is False
+    # A subgroup never takes the place of a column that is used.
+    taken = PlanOfTable(plan, "dxa", ["scan"], taken=["fat"]).add_subgroups(pairs().assign(fat=1.0))
+    assert (taken[0]["fat"].tolist(), taken[2]) == ([1.0] * 40, ["fat", "site"])
