@@ -5,6 +5,7 @@ The reference of body composition is not among what is taken, and no coefficient
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import re
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 TOLERANCE = {"stature_cm": 0.2, "girth_cm": 0.5, "volume": 0.01}
 """Within which a fit is successful: stature and girths in cm, volume as a share."""
+
+MOST_BETAS = 40
+"""Of models other than the open body (SMPL-X files have 300 betas) no more are used; the others stay 0."""
 
 MISSED_BY_FAR = 4.0
 """From this many tolerances on, the nearest body is not the person's, and the row is refused instead of flagged."""
@@ -128,8 +132,13 @@ def _fitter(body: BodyData) -> _Fitter:
     known = _KNOWN.get(id(body))
     if known is not None and known[0]() is body:
         return known[1]
-    directions = np.ascontiguousarray(body.shapedirs.reshape(-1, body.n_betas).T)
-    made = _Fitter(body, ShapeGauge(body), load_prior(body), directions)
+    used = body
+    if body.kind != "open" and body.n_betas > MOST_BETAS:
+        used = dataclasses.replace(
+            body, shapedirs=np.ascontiguousarray(body.shapedirs[:, :, :MOST_BETAS]), span=body.span[:, :MOST_BETAS]
+        )
+    directions = np.ascontiguousarray(used.shapedirs.reshape(-1, used.n_betas).T)
+    made = _Fitter(used, ShapeGauge(used), load_prior(used), directions)
     key = id(body)
     _KNOWN[key] = (weakref.ref(body, lambda _: _KNOWN.pop(key, None)), made)
     return made
@@ -163,10 +172,10 @@ def fit_bodies(people: Mapping[str, Any], body: BodyData, *, seed: int) -> Fitte
             problems[i] = f"refused: {request.impossible}"
             continue
         fit = _fit_one(request, fitter, seed)
-        outside = _outside_span(fit.betas, body)
+        outside = _outside_span(fit.betas, fitter.body)
         if outside:  # perhaps what was drawn at random took it there
             fit = _fit_one(request, fitter, seed, plain=True)
-            outside = _outside_span(fit.betas, body)
+            outside = _outside_span(fit.betas, fitter.body)
         if outside:
             problems[i] = f"refused: {outside}"
             continue
@@ -175,7 +184,8 @@ def fit_bodies(people: Mapping[str, Any], body: BodyData, *, seed: int) -> Fitte
         problems[i] = missed or fit.doubt
         if missed and missed.startswith("refused"):
             continue
-        betas[i] = fit.betas
+        betas[i] = 0.0
+        betas[i, : len(fit.betas)] = fit.betas
         distance[i], fatness[i], muscularity[i] = fit.distance, fit.fatness, fit.muscularity
         for name, value in measured.items():
             columns[name][i] = value
@@ -302,9 +312,7 @@ def _far(distance: float) -> str | None:
 
 
 def _outside_span(betas: np.ndarray, body: BodyData) -> str | None:
-    span = getattr(body, "span", None)
-    if span is None:
-        return None
+    span = body.span
     outside = (betas < span[0]) | (betas > span[1])
     if not outside.any():
         return None
