@@ -10,13 +10,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from validation.accuracy import ErrorTable
 from validation.errors import Degenerate
 from validation.pairs import Floats, codes, confidence, option, pair, same
-from validation.resampling import Distribution, bca, bootstrap_sums, generator, jackknife
+from validation.resampling import INTERVALS, Distribution, bootstrap_sums, generator, interval_of, jackknife
 from validation.results import Estimate, Result
 from validation.slopes import concordance_scores
 
@@ -38,12 +38,15 @@ def ccc(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95, interval:
     """Lin's concordance correlation coefficient, (n,) and (n,) -> -1 to 1.
 
     ccc = 2 s_xy / (s_x² + s_y² + (x̄ - ȳ)²) with variances of divisor n, as Lin 1989 has them.
-    Interval: Fisher's z of ccc with Lin's asymptotic variance (corrected 2000) of divisor n - 2, or "asymptotic" on
-    the raw scale. Raises NotEnoughData below 3 pairs and Degenerate when a column is constant.
+    Interval: Fisher's z of ccc with Lin's asymptotic variance (corrected 2000) of divisor n - 2; "asymptotic" on the
+    raw scale; or "jackknife" on Fisher's z, which does not ask for normal errors. Raises NotEnoughData below 3 pairs
+    and Degenerate when a column is constant.
     """
-    confidence(level), option(interval, ("z-transform", "asymptotic"), "interval")
+    confidence(level), option(interval, ("z-transform", "asymptotic", "jackknife"), "interval")
     x, y = pair(test, reference, least=3)
     refuse_constant(x, y)
+    if interval == "jackknife":
+        return _from_sums("ccc", x, y, np.arange(len(x)), interval, level)
     sxx, syy, sxy, shift = moments(x, y)
     p = 2 * sxy / (sxx + syy + shift**2)
     method = f"Lin, {interval}"
@@ -117,6 +120,7 @@ def ccc_repeated(
     reference: ArrayLike,
     *,
     subject: ArrayLike,
+    interval: str = "bca",
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 1,
@@ -125,30 +129,47 @@ def ccc_repeated(
 
     The moments are those of all pairs together, which is the repeated-measures coefficient of King, Chinchilli and
     Carrasco (Stat Med 2007;26:3095-3113) with the identity as its weights and one mean for all occasions. Interval: BCa
-    over subjects drawn whole, so that nothing is assumed of the correlation within subjects.
-    Raises as `ccc`.
+    over subjects drawn whole, or "jackknife" over subjects on Fisher's z, which holds its level better with few of
+    them; nothing is assumed of the correlation within subjects. Raises as `ccc`.
     """
-    confidence(level)
+    confidence(level), option(interval, INTERVALS, "interval")
     x, y = pair(test, reference, least=3)
     refuse_constant(x, y)
-    table = ErrorTable(x, y, codes(subject, len(x)), ())
+    return _from_sums("ccc", x, y, codes(subject, len(x)), interval, level, resamples, seed)
+
+
+def _from_sums(
+    name: str,
+    x: Floats,
+    y: Floats,
+    clusters: NDArray[np.intp],
+    interval: str,
+    level: float,
+    resamples: int = 0,
+    seed: int = 1,
+) -> Estimate:
+    """A coefficient and its interval by leaving out or drawing subjects."""
+    table = ErrorTable(x, y, clusters, ())
     drawn = bootstrap_sums(
         table.sums,
-        {"ccc": table.measures()["ccc"]},
-        resamples=resamples,
-        rng=generator(seed, "repeated ccc"),
+        {name: table.measures()[name]},
+        resamples=resamples if interval == "bca" else 0,
+        rng=generator(seed, f"repeated {name}"),
     )
-    return bca(drawn["ccc"], level=level)
+    return interval_of(drawn[name], interval, level=level, scale="z")
 
 
-def pearson(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95) -> Estimate:
+def pearson(test: ArrayLike, reference: ArrayLike, *, level: float = 0.95, interval: str = "fisher") -> Estimate:
     """Pearson's correlation with Fisher's z interval: tanh(atanh(r) ± z / sqrt(n - 3)), n >= 4 for the interval.
 
-    Raises NotEnoughData below 3 pairs and Degenerate when a column is constant.
+    `interval` "jackknife" is made on the same scale without asking for normal errors. Raises NotEnoughData below 3
+    pairs and Degenerate when a column is constant.
     """
-    confidence(level)
+    confidence(level), option(interval, ("fisher", "jackknife"), "interval")
     x, y = pair(test, reference, least=3)
     refuse_constant(x, y)
+    if interval == "jackknife":
+        return _from_sums("pearson", x, y, np.arange(len(x)), interval, level)
     sxx, syy, sxy, _ = moments(x, y)
     r = max(-1.0, min(1.0, sxy / math.sqrt(sxx * syy)))
     return fisher(r, 1 / math.sqrt(len(x) - 3) if len(x) > 3 else math.inf, level=level, method="Fisher z")

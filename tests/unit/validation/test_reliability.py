@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from validation.concordance import kendall
+from validation.concordance import ccc, ccc_repeated, kendall, pearson
 from validation.errors import NotEnoughData, UnknownOption
 from validation.reliability import FORMS, icc
 
@@ -105,3 +105,22 @@ def test_kendalls_tau_by_jackknife(decimals):
     assert kendall(x, x, interval="jackknife").low is None
     with pytest.raises(UnknownOption):
         kendall(x, y, interval="bca")
+
+
+def test_correlation_and_concordance_by_jackknife():
+    x, y = ratings(30).T
+    for function, name in ((pearson, "fisher"), (ccc, "z-transform")):
+        plain, found = function(x, y), function(x, y, interval="jackknife")
+        z = np.arctanh([function(np.delete(x, i), np.delete(y, i)).estimate for i in range(30)])
+        half = stats.t.ppf(0.975, 29) * np.sqrt(29 / 30 * ((z - z.mean()) ** 2).sum())
+        centre = np.arctanh(plain.estimate)
+        assert found.estimate == pytest.approx(plain.estimate, rel=1e-12)
+        assert found.interval == pytest.approx(np.tanh([centre - half, centre + half]), rel=1e-9)
+        assert function(x, y, interval=name) == plain
+        assert function(x, x, interval="jackknife").low is None
+    subject = np.repeat(np.arange(10), 3)
+    repeated = ccc_repeated(x, y, subject=subject, interval="jackknife")
+    left_out = np.arctanh([ccc(x[subject != i], y[subject != i]).estimate for i in range(10)])
+    half = stats.t.ppf(0.975, 9) * np.sqrt(9 / 10 * ((left_out - left_out.mean()) ** 2).sum())
+    assert np.arctanh(repeated.high) - np.arctanh(repeated.low) == pytest.approx(2 * half, rel=1e-9)
+    assert ccc_repeated(x, y, subject=subject, resamples=200).method == "BCa bootstrap"
