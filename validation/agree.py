@@ -422,6 +422,8 @@ class Block:
         found = self._shared.get(mask.tobytes())
         if found is None:
             names = [name for name in self.tests if not (mask & ~self.masks[name]).any()]
+            if not self.compares:
+                names = [name for name in names if (self.masks[name] == mask).all()]
             clusters = codes(None if self.owners is None else self.owners[mask], int(mask.sum()))
             tables = {
                 name: ErrorTable(
@@ -440,6 +442,11 @@ class Block:
             found = self._shared[mask.tobytes()] = tables, drawn
         return found
 
+    @property
+    def compares(self) -> bool:
+        """Whether tests are compared with one another on these rows, for which all have to be resampled together."""
+        return len(self.tests) > 1 and (self.settings.fairness or not self.place)
+
     def wanted(self, *, independent: bool) -> list[str]:
         """The measures that are resampled: what formulas do not give."""
         found = [*GAPS, "mape", "median_ae"]
@@ -447,7 +454,7 @@ class Block:
             found += ["pearson", "ccc", *(f"within_{key(k)}" for k in self.settings.within)]
         if self.settings.fairness:
             found += POOLED
-        if len(self.tests) > 1 and (self.settings.fairness or not self.place):
+        if self.compares:
             found += METRICS
         return list(dict.fromkeys(found))
 
