@@ -47,8 +47,7 @@ class DaskExecutor:
                         n_workers=self.workers,
                         threads_per_worker=1,
                         processes=True,
-                        dashboard_address=None,
-                        worker_dashboard_address=None,
+                        dashboard_address=":0",  # any free port: several runs may have a cluster each
                         silence_logs=50,
                     )
                 )

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,10 +32,12 @@ from studies.runs.executor import Executor
 from studies.runs.listing import is_worked_on, run_folder
 from studies.runs.planning import Unreachable, count_to_do, to_do
 from studies.runs.recording import Recorder, Written, noted_files
-from studies.runs.work import Answer, ScanWork, Task
+from studies.runs.work import Answer, Processed, ScanWork, Task
 
 BATCH = 8
 """Scans in one task, and in one transaction."""
+MOST_ASIDE = 250
+"""Unreachable scans that wait to be written."""
 _PROOF = "here"
 _WAIT_AT_THE_END = 5.0
 
@@ -116,34 +118,32 @@ def run(
     with registry.reading() as connection:
         study = find_study(connection, study_name)
     with ExitStack() as stack:
-        scratch = stack.enter_context(registry.scratch())
-        (scratch / _PROOF).touch()
+        proof = stack.enter_context(registry.scratch()) / _PROOF
+        proof.touch()
         stack.enter_context(executor)
         with progress.stage("Starting workers"):
-            software = executor.software(Task((), str(registry.photos.folder), str(scratch / _PROOF)))
+            software = executor.software(Task((), str(registry.photos.folder), str(proof)))
         opened = _open(registry, study, models, software, new, stack)
-        recorder = Recorder(registry, opened.folder, study.name, opened.id, opened.number)
-        done = Written()
+        work = _Work(registry, study, opened, executor, software, str(proof), batch)
 
         def result(status: str) -> RunResult:
             with registry.reading() as connection:
                 counts = outcome_counts(connection, opened.id)
                 why = outcome_reasons(connection, opened.id)
                 left = count_to_do(connection, study.id, opened.id) - counts["unreachable"]
-            seconds = time.perf_counter() - started
             return RunResult(
                 study.name, opened.number, opened.continued, status, executor.name, executor.workers, software,
-                counts, why, left, done, seconds,
+                counts, why, left, work.done, time.perf_counter() - started,
             )  # fmt: skip
 
         try:
             with registry.reading() as connection:
                 total = count_to_do(connection, study.id, opened.id)
             with progress.stage("Running", total) as stage:
-                while _look(registry, study, opened, executor, recorder, software, batch, done, stage, scratch):
+                while work.look(stage):
                     pass  # an ingest may have brought or replaced photos meanwhile
-            recorder.settle()
-            _close(registry, study, opened, done)
+            work.recorder.settle()
+            _close(registry, study, opened, work.done)
         except BaseException as error:
             _leave(registry, opened)
             if isinstance(error, KeyboardInterrupt):
@@ -152,49 +152,55 @@ def run(
         return result("finished")
 
 
-def _look(
-    registry: Registry,
-    study: StudyRecord,
-    opened: _Opened,
-    executor: Executor,
-    recorder: Recorder,
-    software: dict[str, str],
-    batch: int,
-    done: Written,
-    stage: Stage,
-    scratch: Path,
-) -> bool:
-    """One pass over the scans that are to do; whether it wrote anything."""
-    before = sum(done.outcomes.values())
-    unreachable: list[Unreachable] = []
+class _Work:
+    """The way of a run's scans: from the registry to the workers, and back. `done`: what was written so far."""
 
-    def tasks() -> Iterator[Task]:
-        works = _reachable(registry, study, opened, unreachable)
-        while some := tuple(islice(works, batch)):
-            yield Task(some, str(registry.photos.folder), str(scratch / _PROOF))
+    def __init__(
+        self,
+        registry: Registry,
+        study: StudyRecord,
+        opened: _Opened,
+        executor: Executor,
+        software: dict[str, str],
+        proof: str,
+        batch: int,
+    ):
+        self.registry, self.study, self.opened, self.executor = registry, study, opened, executor
+        self.software, self.proof, self.batch = software, proof, batch
+        self.recorder = Recorder(registry, opened.folder, study.name, opened.id, opened.number)
+        self.done = Written()
+        self._unreachable: list[Unreachable] = []
 
-    def write(results: Sequence[Any]) -> None:
-        done.add(recorder.write(results))
-        stage.advance(len(results))
+    def look(self, stage: Stage) -> bool:
+        """One pass over the scans that are to do; whether it wrote anything."""
+        before = sum(self.done.outcomes.values())
+        for answer in self.executor.answers(self._tasks(stage)):
+            _same_software(answer, self.software)
+            self._write([*answer.processed], stage)
+        self._write([], stage)
+        return sum(self.done.outcomes.values()) > before
 
-    for answer in executor.answers(tasks()):
-        _same_software(answer, software)
-        write([*answer.processed, *unreachable])
-        unreachable.clear()
-    if unreachable:
-        write(unreachable)
-    return sum(done.outcomes.values()) > before
+    def _tasks(self, stage: Stage) -> Iterator[Task]:
+        works = self._reachable(stage)
+        while some := tuple(islice(works, self.batch)):
+            yield Task(some, str(self.registry.photos.folder), self.proof)
 
+    def _reachable(self, stage: Stage) -> Iterator[ScanWork]:
+        """The scans that can be looked at; the others are put aside, to be written with the next answer."""
+        for item in to_do(self.registry, self.study.id, self.opened.id):
+            if isinstance(item, ScanWork):
+                yield item
+                continue
+            self._unreachable.append(item)
+            if len(self._unreachable) == MOST_ASIDE:
+                self._write([], stage)
 
-def _reachable(
-    registry: Registry, study: StudyRecord, opened: _Opened, unreachable: list[Unreachable]
-) -> Iterator[ScanWork]:
-    """The scans that can be looked at; the others are put into the list."""
-    for item in to_do(registry, study.id, opened.id):
-        if isinstance(item, Unreachable):
-            unreachable.append(item)
-        else:
-            yield item
+    def _write(self, processed: list[Processed], stage: Stage) -> None:
+        results = [*processed, *self._unreachable]
+        self._unreachable.clear()
+        if results:
+            self.done.add(self.recorder.write(results))
+            stage.advance(len(results))
 
 
 def _same_software(answer: Answer, software: dict[str, str]) -> None:

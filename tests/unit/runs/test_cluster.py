@@ -33,8 +33,7 @@ def scheduler() -> Iterator[str]:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, before]))
     tries = dask.config.set({"distributed.scheduler.allowed-failures": 1})  # each takes seconds
     with tries, LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50,
-        worker_dashboard_address=None,
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50,
     ) as started:  # fmt: skip
         yield started.scheduler_address
     os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)

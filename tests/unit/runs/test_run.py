@@ -20,8 +20,11 @@ from studies.registry.schema import Outcome, Photo, Prediction, Run, Scan, Silho
 from studies.runs import planning
 from studies.runs.listing import find_run, list_runs, run_folder
 from studies.runs.local import LocalExecutor
+from studies.runs.recording import Recorder
 from studies.runs.run import InterruptedRun, RunModels, run
 from studies.runs.work import Answer
+
+write = Recorder.write
 
 
 def marked(marks: dict[int, bytes]):
@@ -113,6 +116,16 @@ def test_a_scan_without_photos_is_unreachable(store) -> None:
     result = study.run()
     assert result.outcomes == {"determinate": 3, "indeterminate": 0, "unreachable": 1}
     assert result.reasons == [{"status": "unreachable", "reason": "no photo of it was ever brought in", "n": 1}]
+
+
+def test_many_unreachable_scans_are_written_some_at_a_time(store, monkeypatch) -> None:
+    study = ScanStudy(store, 23, consents=("none",))
+    study.run()
+    monkeypatch.setattr("studies.runs.run.MOST_ASIDE", 5)
+    written = []
+    monkeypatch.setattr(Recorder, "write", lambda self, results: written.append(len(results)) or write(self, results))
+    assert study.run(new=True).outcomes == {"determinate": 0, "indeterminate": 0, "unreachable": 23}
+    assert written == [5, 5, 5, 5, 3]
 
 
 # Privacy --------------------------------------------------------------------------------------------------------------
