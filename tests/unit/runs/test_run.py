@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from scan_study import STUDY, VIEWS, InlineExecutor, ScanStudy, source
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from tiny_pipeline import outline
 
 from studies.errors import ModelError, StorageError, UsageError
@@ -405,6 +405,40 @@ def test_one_process_at_a_time_works_on_a_run(store) -> None:
         study.run()
     assert study.rows(Run) == []
     assert study.run().status == "finished"
+
+
+def test_an_answer_that_comes_twice_is_written_once(store) -> None:
+    """As if another process, which cannot see this one's lock, worked on the same run."""
+    study = ScanStudy(store, 9, consents=CONSENTS, photo=FAULTY)
+
+    class Twice(InlineExecutor):
+        def answers(self, tasks):
+            for answer in super().answers(tasks):
+                yield from (answer, answer)
+
+    result = run(store, STUDY, RunModels(), Twice(source()), batch=3)
+    assert result.done.outcomes == {"determinate": 6, "indeterminate": 3}
+    study.run(new=True)
+    assert len(study.outcomes()) == 9
+    assert len(events(study, "delete")) == len({event["entity_key"] for event in events(study, "delete")})
+
+
+def test_a_person_who_is_erased_meanwhile_leaves_no_outcome(store) -> None:
+    study = ScanStudy(store, 6)
+
+    class Erasing(InlineExecutor):
+        def answers(self, tasks):
+            for place, answer in enumerate(super().answers(tasks)):
+                if place == 0:
+                    with store.writing() as connection:
+                        scan = answer.processed[0].work.scan_id
+                        connection.execute(delete(Photo).where(Photo.scan_id == scan))
+                        connection.execute(delete(Scan).where(Scan.id == scan))
+                yield answer
+
+    result = run(store, STUDY, RunModels(), Erasing(source()), batch=2)
+    assert (result.outcomes["determinate"], result.remaining) == (5, 0)
+    assert "S0000" not in study.outcomes()
 
 
 def test_unknown_names_are_told(store) -> None:
