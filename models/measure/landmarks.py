@@ -178,7 +178,7 @@ def _locate(body: BodyData) -> Landmarks:
     axis = (joints[HEAD] - neck) / np.linalg.norm(joints[HEAD] - neck)
     along = (V - neck) @ axis / np.linalg.norm(joints[HEAD] - neck)
     aside = np.linalg.norm(V - neck - ((V - neck) @ axis)[:, None] * axis, axis=1)
-    throat = trunk & (along > -0.6) & (along < 1.2) & (aside < 0.055 * stature)
+    throat = trunk & (along > -0.6) & (along < 1.2) & (aside < 0.06 * stature)
     # At the groin, skin that the hip moves only a little belongs to the thigh all the same.
     leg, arm = trunk & (right_leg > 0.1) & (right_leg > left_leg), right_arm > 0.5
     planes: list[tuple[str, str, str, float, bool, np.ndarray]] = [
