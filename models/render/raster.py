@@ -283,11 +283,27 @@ def cover(screen, faces, first, last, ids, nearness):
         bottom = min(int(np.floor(max(y0, y1, y2) - 0.5)), height - 1)
         if top > bottom:
             continue
+        wide = right - left > 16
         share = 1.0 / area
         n0, n1, n2 = share / screen[i, 2], share / screen[j, 2], share / screen[k, 2]
         for y in range(top, bottom + 1):
             py = y + 0.5
-            for x in range(left, right + 1):
+            start, end = left, right
+            if wide:
+                # Where the row enters and leaves the triangle, to a pixel; the test below is exact.
+                px = left + 0.5
+                for n in range(3):
+                    if n == 0:
+                        w, slope = (x1 - px) * (y2 - py) - (x2 - px) * (y1 - py), y1 - y2
+                    elif n == 1:
+                        w, slope = (x2 - px) * (y0 - py) - (x0 - px) * (y2 - py), y2 - y0
+                    else:
+                        w, slope = (x0 - px) * (y1 - py) - (x1 - px) * (y0 - py), y0 - y1
+                    if slope > 1e-6:
+                        end = min(end, left + int(min(max(-w / slope, -2.0), 1e6)) + 1)
+                    elif slope < -1e-6:
+                        start = max(start, left + int(min(max(-w / slope, 0.0), 1e6)) - 1)
+            for x in range(start, end + 1):
                 px = x + 0.5
                 w0 = (x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)
                 w1 = (x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)
@@ -299,7 +315,7 @@ def cover(screen, faces, first, last, ids, nearness):
                         ids[y, x] = f
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_QUICK)
 def _interpolate_directions(ids, screen, faces, values, turn, out):
     """Unit directions given at the vertices, interpolated with perspective and turned; 0 where nothing is seen."""
     height, width = ids.shape
@@ -346,21 +362,27 @@ def _shrink(fine, factor, out):
             out[y, x] = (total + count // 2) // count
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_QUICK)
 def _vertex_normals(vertices, faces, out):
     for f in range(faces.shape[0]):
         i, j, k = np.uintp(faces[f, 0]), np.uintp(faces[f, 1]), np.uintp(faces[f, 2])
-        ux, uy, uz = vertices[j, 0] - vertices[i, 0], vertices[j, 1] - vertices[i, 1], vertices[j, 2] - vertices[i, 2]
-        vx, vy, vz = vertices[k, 0] - vertices[i, 0], vertices[k, 1] - vertices[i, 1], vertices[k, 2] - vertices[i, 2]
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        for v in (i, j, k):
-            out[v, 0] += nx
-            out[v, 1] += ny
-            out[v, 2] += nz
+        x, y, z = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        ux, uy, uz = vertices[j, 0] - x, vertices[j, 1] - y, vertices[j, 2] - z
+        vx, vy, vz = vertices[k, 0] - x, vertices[k, 1] - y, vertices[k, 2] - z
+        nx, ny, nz = np.float32(uy * vz - uz * vy), np.float32(uz * vx - ux * vz), np.float32(ux * vy - uy * vx)
+        out[i, 0] += nx
+        out[i, 1] += ny
+        out[i, 2] += nz
+        out[j, 0] += nx
+        out[j, 1] += ny
+        out[j, 2] += nz
+        out[k, 0] += nx
+        out[k, 1] += ny
+        out[k, 2] += nz
     for v in range(out.shape[0]):
-        a, b, c = out[v, 0], out[v, 1], out[v, 2]
-        length = math.sqrt(a * a + b * b + c * c)
-        if length > 0.0:
-            out[v, 0] = a / length
-            out[v, 1] = b / length
-            out[v, 2] = c / length
+        length2 = out[v, 0] * out[v, 0] + out[v, 1] * out[v, 1] + out[v, 2] * out[v, 2]
+        if length2 > np.float32(0.0):
+            scale = np.float32(1.0) / np.sqrt(length2)
+            out[v, 0] *= scale
+            out[v, 1] *= scale
+            out[v, 2] *= scale

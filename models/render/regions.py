@@ -15,7 +15,7 @@ import numpy as np
 from models.body.data import BodyData
 from models.body.skeleton import joint
 
-COARSE_CELL_M = 0.034
+COARSE_CELL_M = 0.042
 
 
 @dataclass(frozen=True, eq=False)
