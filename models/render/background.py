@@ -78,7 +78,7 @@ class Place:
     outdoors: bool
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def place(background: Background) -> Place:
     """The place that a background names; the same for the same background."""
     rng = np.random.default_rng(background.seed)

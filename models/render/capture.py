@@ -411,7 +411,7 @@ class _Dress:
     has_hair: bool
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=8)  # a megabyte and a half each
 def _dress(body: BodyData, appearance: Appearance) -> _Dress:
     where = regions(body)
     top, bottom = cloth_field(body, appearance.top), cloth_field(body, appearance.bottom)

@@ -140,7 +140,7 @@ def bridge(body: BodyData) -> Bridge:
     return Bridge(np.array(moved), sparse.csr_array((values, (rows, columns)), shape=(len(moved), body.n_vertices)))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def cloth_field(body: BodyData, garment: Garment) -> np.ndarray:
     """(V,) float32: metres from the garment's edge, positive under the cloth."""
     where = regions(body)

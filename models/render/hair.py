@@ -61,7 +61,7 @@ def draw_hair(rng: np.random.Generator, sex: str | None, colour: tuple[float, fl
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def hair_layer(body: BodyData, hair: Hair) -> tuple[np.ndarray, np.ndarray]:
     """Where hair is, (V,) metres from its edge, positive inside; and where it moves the skin to, (V, 3) float32
     offsets of the template, away from the middle of the skull."""
@@ -91,7 +91,7 @@ class Strand:
     faces: np.ndarray
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def loose_hair(body: BodyData, hair: Hair) -> Strand | None:
     """The bun, tail or mane of a style, or None if it has none."""
     where = regions(body)
