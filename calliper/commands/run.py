@@ -121,10 +121,10 @@ def _print_result(result: Any, used: dict[str, str], leaks: list[str]) -> None:
     print(f"{', '.join(f'{kind} {reference}' for kind, reference in used.items())}\n")
     total = sum(result.outcomes.values())
     rows = [
-        {"scans": status, "n": n, "%": f"{100 * n / total:.1f}" if total else "–"}
+        {"scans": status, "n": n, "%": round(100 * n / total, 1) if total else None}
         for status, n in result.outcomes.items()
     ]
-    print_table([*rows, {"scans": "all", "n": total, "%": "100.0" if total else "–"}])
+    print_table([*rows, {"scans": "all", "n": total, "%": 100.0 if total else None}])
     for entry in result.reasons[:_SHOWN]:
         print(f"  {entry['n']:,} {entry['status']}: {entry['reason']}.")
     if len(result.reasons) > _SHOWN:
