@@ -36,6 +36,7 @@ from models.body.files import open_body  # noqa: E402
 from models.fit import FittedBodies, fit_bodies  # noqa: E402
 from models.fit.build_prior import ADULT, ANSUR, NHANES  # noqa: E402
 from models.measure import GIRTHS, ShapeGauge, find_landmarks, measure, tape  # noqa: E402
+from models.training.split import part_of  # noqa: E402
 
 SEED = 1
 
@@ -192,7 +193,9 @@ def silhouette_measures(body: BodyData, betas: np.ndarray) -> np.ndarray:
 
 def skinfolds(folder: Path, body: BodyData) -> None:
     """Linear models of half of the people, judged on the others: of muscularity, and of the reference."""
-    people = adults(folder).dropna().reset_index(drop=True)
+    people = adults(folder).dropna()
+    # Whoever is kept for the final table of the estimator is kept out of this one as well.
+    people = people[[part_of("nhanes-1999", str(name)) != "test" for name in people.subject]].reset_index(drop=True)
     fitted: FittedBodies = fit_bodies(people.drop(columns="reference"), body, seed=SEED)
     rows = []
     for sex in "FM":
