@@ -23,7 +23,8 @@ def page(report: AgreementReport) -> str:
     lines = [
         f"Agreement with {report.reference}: {report.n:,} rows",
         f"Differences are test - {report.reference}; {100 * settings.level:g}% intervals in brackets; "
-        f"{settings.resamples:,} resamples, seed {settings.seed}.",
+        f"{settings.resamples:,} resamples, seed {settings.seed}"
+        + ("; errors, comparisons and gaps by jackknife." if settings.intervals == "jackknife" else "."),
     ]
     names = list(report.tests)
     for start in range(0, len(names), ABREAST):

@@ -44,6 +44,8 @@ def test_jackknife_throughout():
     assert item.ratio.interval == pytest.approx(mae.ratio.interval, rel=1e-9)
     assert item.difference.interval == pytest.approx(mae.difference.interval, rel=1e-9)
     plain = agree(table, reference="dxa", tests=["scan", "bia"], by=["sex"], resamples=300)
+    assert "gaps by jackknife." in str(report).splitlines()[1]
+    assert "jackknife" not in str(plain)
     gaps = [found.subgroups["sex"]["difference"]["scan"]["mae"] for found in (report, plain)]
     assert gaps[0]["estimate"] == pytest.approx(gaps[1]["estimate"], rel=1e-12)
     assert ends(gaps[0]) != ends(gaps[1])
