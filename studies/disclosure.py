@@ -18,10 +18,26 @@ def hidden(counts: ArrayLike, minimum: int, *, totals_known: bool = True) -> NDA
 
     Hidden are the counts from 1 to `minimum` − 1 and, after that, the smallest further counts until no row or column
     has a single hidden cell and the hidden cells of a column sum to at least `minimum` (a smaller sum would itself be a
-    small count that subtraction reveals).
+    small count that subtraction reveals). Where several sums together would still give a small count away, more is
+    hidden, in the end zeros as well.
     """
     table = np.atleast_2d(np.asarray(counts, dtype=np.int64))
-    mask = (table > 0) & (table < minimum)
+    small = (table > 0) & (table < minimum)
+    mask = small.copy()
+    _hide_lone(table, mask, minimum, totals_known=totals_known)
+    # A group that is small as a whole is the caller's to leave out; nothing hidden within it would help.
+    large = table.sum(axis=0) >= minimum
+    while not mask.all() and _given_away(table, mask, small & large, totals_known=totals_known):
+        shown = np.argwhere(~mask)
+        # First the smallest counts of parts, then those of everybody, then zeros.
+        order = [(table[row, column] == 0, column == 0, table[row, column]) for row, column in shown]
+        mask[tuple(shown[min(range(len(shown)), key=order.__getitem__)])] = True
+        _hide_lone(table, mask, minimum, totals_known=totals_known)
+    return mask
+
+
+def _hide_lone(table: NDArray[np.int64], mask: NDArray[np.bool_], minimum: int, *, totals_known: bool) -> None:
+    """Hide further counts, in place, beside hidden ones that are alone in their row or column."""
     levels, groups = table.shape
     changed = True
     while changed:
@@ -37,7 +53,37 @@ def hidden(counts: ArrayLike, minimum: int, *, totals_known: bool = True) -> NDA
                     # Everybody's count is the one most worth showing, so it is hidden last.
                     parts = range(1, groups)
                     changed |= _hide_next(table[row], mask[row], parts) or _hide_next(table[row], mask[row], [0])
-    return mask
+
+
+def _given_away(
+    table: NDArray[np.int64], mask: NDArray[np.bool_], small: NDArray[np.bool_], *, totals_known: bool
+) -> bool:
+    """Whether some small count has only one value that goes together with everything shown (by linear programming)."""
+    from scipy.optimize import linprog
+
+    levels, groups = table.shape
+    cells = np.flatnonzero(mask)
+    wanted = np.flatnonzero(small.ravel()[cells])
+    equations = []
+    for column in range(groups) if totals_known else ():
+        equation = np.zeros(table.shape)
+        equation[:, column] = 1
+        equations.append(equation.ravel())
+    for row in range(levels) if groups > 1 else ():
+        equation = np.zeros(table.shape)
+        equation[row] = [1, *[-1] * (groups - 1)]
+        equations.append(equation.ravel())
+    if not len(wanted) or not equations:
+        return False
+    known = np.array(equations)[:, cells]
+    sums = known @ table.ravel()[cells]
+    for place in wanted:
+        goal = np.zeros(len(cells))
+        goal[place] = 1
+        least, most = (sign * linprog(sign * goal, A_eq=known, b_eq=sums, bounds=(0, None)).fun for sign in (1, -1))
+        if most - least < 1 - 1e-6:
+            return True
+    return False
 
 
 def _hide_next(counts: NDArray[np.int64], mask: NDArray[np.bool_], among: range | list[int]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -48,6 +48,8 @@ def test_a_small_cell_of_one_sex_hides_that_of_the_other_and_keeps_the_whole():
     ),
     st.integers(2, 12),
 )
+@example(parts=[(0, 1), (0, 1), (2, 1)], minimum=2)
+@example(parts=[(0, 0), (0, 2), (2, 1)], minimum=2)
 def test_no_small_count_can_be_worked_out(parts, minimum):
     """Every small count could have at least two values, given all that is shown and the totals of the columns.
 
@@ -81,4 +83,4 @@ def test_no_small_count_can_be_worked_out(parts, minimum):
         ends = [
             linprog(sign * goal, A_eq=equations[:, cells], b_eq=totals, bounds=(0, None)).fun * sign for sign in (1, -1)
         ]
-        assert ends[1] - ends[0] >= 1
+        assert ends[1] - ends[0] >= 1 - 1e-6
