@@ -26,11 +26,11 @@ def hidden(counts: ArrayLike, minimum: int, *, totals_known: bool = True) -> NDA
     mask = small.copy()
     _hide_lone(table, mask, minimum, totals_known=totals_known)
     # A group that is small as a whole is the caller's to leave out; nothing hidden within it would help.
-    large = table.sum(axis=0) >= minimum
+    large, groups = table.sum(axis=0) >= minimum, table.shape[1]
     while not mask.all() and _given_away(table, mask, small & large, totals_known=totals_known):
         shown = np.argwhere(~mask)
-        # First the smallest counts of parts, then those of everybody, then zeros.
-        order = [(table[row, column] == 0, column == 0, table[row, column]) for row, column in shown]
+        # First the smallest counts of the groups, then their zeros; everybody's counts are the most worth showing.
+        order = [(groups > 1 and column == 0, table[row, column] == 0, table[row, column]) for row, column in shown]
         mask[tuple(shown[min(range(len(shown)), key=order.__getitem__)])] = True
         _hide_lone(table, mask, minimum, totals_known=totals_known)
     return mask
