@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ def on_sqlite(tmp_path: Path) -> Iterator[Registry]:
         yield opened
 
 
+@contextmanager
+def fresh_sqlite(folder: Path) -> Iterator[Registry]:
+    """A registry on SQLite, also while a test on the other database goes on."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("CALLIPER_DATABASE_URL", raising=False)
+        with open_registry(folder / "workspace", create=True) as opened:
+            yield opened
+
+
 @dataclass(frozen=True)
 class Undisturbed:
     outcomes: dict[str, tuple[Any, ...]]
@@ -54,7 +64,7 @@ class Undisturbed:
 @pytest.fixture(scope="session")
 def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """What a run leaves when nobody kills it."""
-    with open_registry(tmp_path_factory.mktemp("unharmed") / "workspace", create=True) as opened:
+    with fresh_sqlite(tmp_path_factory.mktemp("unharmed")) as opened:
         study = scan_study(opened)
         study.run()
         return Undisturbed(study.outcomes(), study.files())
@@ -115,7 +125,7 @@ def seconds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 
     class Measured(dict):
         def __missing__(self, engine: str) -> float:
-            with open_registry(tmp_path_factory.mktemp("measured") / "workspace", create=True) as opened:
+            with fresh_sqlite(tmp_path_factory.mktemp("measured")) as opened:
                 scan_study(opened)
                 started = time.monotonic()
                 assert RunProcess(opened, engine).end() == (0, DONE)
