@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from studies.errors import StorageError
 from studies.photos import PhotoStore, StoredPhoto
-from studies.registry.claims import abandoned
+from studies.registry.claims import abandoned, remove_unnamed
 from studies.registry.held_files import remove_unheld
 from studies.registry.schema import IngestBatch, Study
 from studies.registry.workspace import Registry
@@ -65,6 +65,7 @@ def settle_unfinished(registry: Registry) -> None:
         except StorageError:  # another process is writing: the next ingest will settle it
             continue
         finish(folder) if _committed(registry, folder) else shutil.rmtree(folder, ignore_errors=True)
+    remove_unnamed(registry.ingests)
 
 
 def _noted_photos(folder: Path) -> list[StoredPhoto]:

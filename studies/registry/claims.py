@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _BEING_MADE = ".claiming-"
@@ -51,6 +51,15 @@ def abandoned(folder: Path) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+def remove_unnamed(parent: Path) -> None:
+    """Remove the empty folders of processes that ended in `claim`, before the folder had its name; after ten minutes,
+    since a younger one may be someone's who has not locked it yet."""
+    for folder in parent.glob(f"{_BEING_MADE}*"):
+        with suppress(OSError):
+            if abandoned(folder):
+                folder.rmdir()
 
 
 def _umask() -> int:

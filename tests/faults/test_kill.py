@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -29,6 +30,8 @@ def kill_and_check(study, launcher, cohort, undisturbed, tools, moment) -> bool:
     process.signal(signal.SIGKILL)
     ended = process.wait()
     assert ended in (-signal.SIGKILL, 3), process.error
+    # A database server may still carry out what the killed process had asked of it, a commit for instance.
+    tools.wait_until(lambda: not tools.writer_is_busy(study))
 
     left = tools.state_of(study)
     assert left in (empty, undisturbed)
@@ -40,7 +43,8 @@ def kill_and_check(study, launcher, cohort, undisturbed, tools, moment) -> bool:
     assert settled.batches == batches
     assert {**vars(settled), "batches": 1} == vars(undisturbed)
     tools.assert_no_leftovers(study.folder)
-    assert sorted(path.name for path in study.ingests.iterdir()) == [f"trial-{i + 1}" for i in range(batches)]
+    named = sorted(path.name for path in study.ingests.iterdir() if not path.name.startswith("."))
+    assert named == [f"trial-{i + 1}" for i in range(batches)]
     return left == undisturbed
 
 
@@ -72,3 +76,14 @@ def test_killed_between_the_commit_and_the_report(study, launcher, cohort, undis
 @pytest.mark.parametrize("fraction", np.random.default_rng(7).uniform(0.05, 1.1, size=30).round(3))
 def test_killed_at_thirty_moments(study, launcher, cohort, undisturbed, tools, seconds, fraction: float) -> None:
     kill_and_check(study, launcher, cohort, undisturbed, tools, lambda _: time.sleep(fraction * seconds))
+
+
+def test_a_folder_that_never_got_its_name_goes_after_ten_minutes(study, launcher, cohort) -> None:
+    study.ingests.mkdir(exist_ok=True)
+    old, young = (study.ingests / f".claiming-{name}" for name in ("old", "young"))
+    for folder in (old, young):
+        folder.mkdir()
+    os.utime(old, (time.time() - 601,) * 2)
+    assert launcher.start("ingest", "trial", cohort, workspace=study.folder).wait() == 3
+    assert not old.exists()
+    assert young.exists()
