@@ -3,7 +3,7 @@
 #   make demo       the whole road on a synthetic cohort, into ./demo
 #   make test       all tests but the slow ones
 #   make test-slow  the slow ones: many kills, long simulations
-#   make lint       style and types of the source text
+#   make lint       style of the source text
 #   make bench      the benchmarks of docs/benchmarks.md
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -45,7 +45,7 @@ lint: setup
 
 bench: setup
 	@echo "==> Benchmarks"
-	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies cohort_rendering runs; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies rendering cohort_rendering runs; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:
 	rm -rf .venv build demo *.egg-info .pytest_cache .ruff_cache .hypothesis

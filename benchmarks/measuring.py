@@ -77,9 +77,6 @@ class StageTimes:
     def advance(self, amount: int = 1) -> None:
         self.steps[self._title] = self.steps.get(self._title, 0) + 1
 
-    def say(self, sentence: str) -> None:
-        pass
-
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
     """Median, and the range where there is more than one value."""

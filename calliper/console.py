@@ -91,9 +91,6 @@ class TerminalProgress:
             yield _Bar(bars, task)
             bars.update(task, completed=total)  # totals can be estimates
 
-    def say(self, sentence: str) -> None:
-        remark(sentence)
-
 
 class _Quiet:
     def advance(self, amount: int = 1) -> None:

@@ -152,19 +152,6 @@ def interval(item: Mapping[str, Any] | None, places: int = 2) -> str:
     return f"{number(found['low'], places)} to {number(found['high'], places)}"
 
 
-def with_interval(item: Mapping[str, Any] | None, places: int = 2) -> str:
-    """An estimate with its interval.
-
-    >>> with_interval({"estimate": -0.1449, "low": -0.37, "high": 0.09})
-    '−0.14 (−0.37 to 0.09)'
-    """
-    found = estimate_of(item)
-    if found["estimate"] is None:
-        return ABSENT
-    between = interval(found, places)
-    return f"{number(found['estimate'], places)} ({between})" if between else number(found["estimate"], places)
-
-
 def excludes(item: Mapping[str, Any] | None, null: float = 0.0) -> bool | None:
     """Does the interval leave out `null`? None where there is no interval."""
     found = estimate_of(item)

@@ -16,8 +16,6 @@ class Progress(Protocol):
 
     def stage(self, title: str, total: int | None = None) -> _StageContext: ...
 
-    def say(self, sentence: str) -> None: ...
-
 
 class _StageContext(Protocol):
     def __enter__(self) -> Stage: ...
@@ -36,6 +34,3 @@ class NoProgress:
     @contextmanager
     def stage(self, title: str, total: int | None = None) -> Iterator[Stage]:
         yield _Silent()
-
-    def say(self, sentence: str) -> None:
-        pass

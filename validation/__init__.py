@@ -111,7 +111,6 @@ _WHERE = {
     "ShapeMismatch": "validation.errors",
     "UnknownOption": "validation.errors",
     "NotConverged": "validation.errors",
-    "ValidationWarning": "validation.errors",
 }
 
 __all__ = [
@@ -133,7 +132,6 @@ __all__ = [
     "SubgroupFrame",
     "UnknownOption",
     "ValidationError",
-    "ValidationWarning",
     "VersionChange",
     "VersionComparison",
     "across_range",

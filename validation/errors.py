@@ -1,4 +1,4 @@
-"""Errors and warnings of the statistics, each of which names its reason in words.
+"""Errors of the statistics, each of which names its reason in words.
 
 Functions of one question (`bland_altman`, `deming`, ...) raise them; functions that answer many questions at once
 (`agree`, `SubgroupFrame`) catch them and put the reason beside an empty estimate, so that one small group never stops
@@ -38,11 +38,3 @@ class UnknownOption(ValidationError):
 
 class NotConverged(ValidationError):
     """An iterative method did not settle."""
-
-
-class ValidationWarning(UserWarning):
-    """Base of the warnings, so that callers can catch or promote them."""
-
-
-class SmallSample(ValidationWarning):
-    """The interval is known to be too narrow at this number of subjects."""

@@ -12,6 +12,7 @@ Slopes are held as angles in (-π/2, π/2]; a vertical pair is π/2 and a pair o
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -38,7 +39,7 @@ KEPT = 8
 HAIR = 1e-13
 
 
-class Ranked:
+class Ranked(ABC):
     """Order statistics of angles that can be counted, and listed between two bounds.
 
     `floor` is less than or equal to every angle; `total` and `vertical` are the numbers of angles and of those of π/2.
@@ -54,17 +55,17 @@ class Ranked:
     def listed(self) -> bool:
         return self.n * (self.n - 1) // 2 <= LISTED
 
+    @abstractmethod
     def count(self, at: float) -> int:
         """Number of angles below `at`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def between(self, low: float, high: float) -> Floats:
         """Slopes (tangents) of the angles from `low` up to but not at `high`, in no order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sample(self) -> Floats:
         """Angles of some pairs, sorted."""
-        raise NotImplementedError
 
     @cached_property
     def _sorted(self) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from models.body.data import BodyData
-from models.body.skeleton import MIRRORED, N_JOINTS, joint
+from models.body.skeleton import N_JOINTS, joint
 from models.errors import BodyRequestError
 from models.render.regions import regions
 
@@ -149,11 +149,6 @@ def _spoil(rng: np.random.Generator, pose: np.ndarray, wrong: str) -> None:
         pose[joint("spine1"), 0] += 0.3 * deep
     else:
         _set_leg(pose, side, 0.0, 0.0, np.deg2rad(rng.uniform(22, 38)), np.deg2rad(rng.uniform(5, 20)))
-
-
-def mirrored_pose(pose: np.ndarray) -> np.ndarray:
-    """The pose seen in a mirror: left and right exchanged."""
-    return pose[list(MIRRORED)] * np.array([1.0, -1.0, -1.0])
 
 
 def stand(body: BodyData, betas: np.ndarray, pose: np.ndarray) -> np.ndarray:

@@ -319,9 +319,6 @@ class InterruptAfter:
         if self.left <= 0:
             raise KeyboardInterrupt
 
-    def say(self, sentence: str) -> None:
-        pass
-
 
 def test_interrupted_by_the_user_it_goes_on(store) -> None:
     study = ScanStudy(store, 12, consents=CONSENTS, photo=FAULTY)
