@@ -17,6 +17,7 @@ from calliper.commands import (
     ingest,
     mapping,
     plan,
+    report,
     run,
     study,
 )
@@ -62,7 +63,7 @@ app.add_typer(checkpoint.app, name="checkpoint")
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("analyze")(analysis.analyze)
-app.command("report")(analysis.report)
+app.add_typer(report.app, name="report")
 app.command("agree")(agree.agree)
 app.add_typer(plan.app, name="plan")
 app.add_typer(mapping.app, name="mapping")

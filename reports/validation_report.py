@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.bound import Bound
 from reports.document import Document
-from reports.files import write_files
-from reports.results import results_json
+from reports.kinds import Made, Order
 from reports.sections.agreement import agreement
 from reports.sections.comparisons import comparisons
 from reports.sections.methods import methods
@@ -22,13 +21,32 @@ from reports.sections.participants import exclusions, participants
 from reports.sections.provenance import provenance
 from reports.sections.subgroups import subgroups
 from reports.sections.summary import summary, title_facts
-from reports.wording import listed, sentence
-from studies.errors import UsageError
+from reports.wording import sentence
+from reports.writing import FORMATS, write_made
 
 if TYPE_CHECKING:
     from studies.analysis import StudyAnalysis
+    from studies.progress import Progress
+    from studies.registry.workspace import Registry
 
-FORMATS = ("html", "pdf", "json")
+
+def build(registry: Registry, order: Order, progress: Progress) -> Made:
+    """The validation report of a registered study."""
+    from studies.registry.analysis import analyze_study
+
+    return made(analyze_study(registry, order.study, index=order.index, progress=progress), index=order.index)
+
+
+def made(analysis: StudyAnalysis, *, index: str | None = None) -> Made:
+    """The validation report of an analysis, ready to be written."""
+    results = analysis.results
+    return Made(
+        "validation",
+        results,
+        lambda created: validation_report(analysis, created=created),
+        plan_version=results["plan"].get("version"),
+        index=index,
+    )
 
 
 def write_report(
@@ -38,34 +56,8 @@ def write_report(
     *,
     created: dt.datetime | None = None,
 ) -> dict[str, Path]:
-    """Write the validation report: report.html, report.pdf and results.json, as `formats` asks. Path by format.
-
-    All files are made before any is written, and each is written whole or not at all. The same analysis gives the same
-    bytes. created: date for the files' metadata. Raises `UsageError` for an unknown format, `StorageError` where the
-    folder cannot be written.
-    """
-    wanted = list(dict.fromkeys(formats))
-    unknown = [name for name in wanted if name not in FORMATS]
-    if unknown or not wanted:
-        what = f"'{unknown[0]}' is not a format of the report." if unknown else "No format was asked for."
-        raise UsageError(what, remedy=f"Choose from {listed(FORMATS)}.")
-    folder = Path(out_dir)
-    contents: dict[str, tuple[Path, bytes]] = {}
-    document = validation_report(analysis, created=created) if {"html", "pdf"} & set(wanted) else None
-    for name in wanted:
-        # The writers are imported where they are used: JSON alone needs neither.
-        if name == "json":
-            contents[name] = (folder / "results.json", results_json(analysis.results))
-        elif name == "html" and document is not None:
-            from reports.html import render_html
-
-            contents[name] = (folder / "report.html", render_html(document).encode("utf-8"))
-        elif document is not None:
-            from reports.pdf import render_pdf
-
-            contents[name] = (folder / "report.pdf", render_pdf(document))
-    write_files(dict(contents.values()))
-    return {name: path for name, (path, _) in contents.items()}
+    """Write the validation report of an analysis into a folder, as `reports.writing.write_made` does."""
+    return write_made(made(analysis), out_dir, formats, created=created)
 
 
 def validation_report(analysis: StudyAnalysis, *, created: dt.datetime | None = None) -> Document:

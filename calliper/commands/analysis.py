@@ -1,4 +1,4 @@
-"""`calliper analyze` and `calliper report`: the plan carried out on the registry's measurements."""
+"""`calliper analyze`: the plan carried out on the registry's measurements."""
 
 from __future__ import annotations
 
@@ -37,42 +37,6 @@ def analyze(
         table = guard_formulas(analysis.exclusions.astype("str"))
         write_atomically(exclusions, table.to_csv(index=False).encode("utf-8-sig"))
         print(f"Left out: {exclusions}")
-
-
-def report(
-    study: StudyName,
-    formats: Annotated[str, typer.Option("--format", metavar="LIST", help="html, pdf and json.")] = "html,pdf,json",
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write here; by default into the workspace's reports.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 7 unless every criterion is met.")] = False,
-    index: Index = None,
-    workspace: Workspace = DEFAULT_WORKSPACE,
-) -> None:
-    """Write the validation report: results.json, one HTML page and a PDF."""
-    from calliper.console import TerminalProgress
-    from reports.registered import register_report
-    from reports.validation_report import write_report
-    from studies.errors import UsageError
-    from studies.registry.workspace import open_registry
-
-    wanted = tuple(dict.fromkeys(part.strip().lower() for part in formats.split(",") if part.strip()))
-    if not wanted or not set(wanted) <= {"html", "pdf", "json"}:
-        raise UsageError(f"--format {formats} is not known.", remedy="Give a list of html, pdf and json.")
-    analysis = run_analysis(study, workspace, index)
-    with open_registry(workspace) as registry, TerminalProgress().stage("Report", len(wanted)) as stage:
-        if out is None:
-            files = register_report(registry, study, analysis, formats=wanted)
-        else:
-            files = write_report(analysis, out, formats=wanted)
-        stage.advance(len(wanted))
-    print_headline(analysis.results)
-    print()
-    for kind, path in files.items():
-        print(f"{kind.upper():<5} {path}")
-    failed = [criterion for criterion in analysis.results["criteria"] if criterion["verdict"] != "met"]
-    if strict and failed:
-        raise typer.Exit(7)
 
 
 def run_analysis(study: str, workspace: Path, index: str | None = None) -> Any:

@@ -25,6 +25,7 @@ def demo(
     from calliper.console import TerminalProgress
     from reports.ingest_report import write_ingest_report
     from reports.registered import register_report
+    from reports.validation_report import made as made_of
     from studies.ingest.ingest import ingest
     from studies.ingest.mapping import load_mapping
     from studies.plan import load_template
@@ -53,7 +54,7 @@ def demo(
         print("4. Analysis")
         print_headline(analysis.results)
         with progress.stage("Report", 1) as stage:
-            files = register_report(registry, "demo", analysis, formats=("html", "pdf", "json"))
+            files = register_report(registry, "demo", made_of(analysis), formats=("html", "pdf", "json"))
             stage.advance()
     print("\n5. Report")
     for kind, path in files.items():
