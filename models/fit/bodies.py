@@ -139,8 +139,8 @@ def _fitter(body: BodyData) -> _Fitter:
         )
     directions = np.ascontiguousarray(used.shapedirs.reshape(-1, used.n_betas).T)
     made = _Fitter(used, ShapeGauge(used), load_prior(used), directions)
-    key = id(body)
-    _KNOWN[key] = (weakref.ref(body, lambda _: _KNOWN.pop(key, None)), made)
+    key = id(body)  # the callback holds the table itself: names are gone when the interpreter ends
+    _KNOWN[key] = (weakref.ref(body, lambda _, known=_KNOWN: known.pop(key, None)), made)
     return made
 
 

@@ -94,8 +94,8 @@ def find_landmarks(body: BodyData) -> Landmarks:
     if known is not None and known[0]() is body:
         return known[1]
     found = _locate(body)
-    key = id(body)
-    _KNOWN[key] = (weakref.ref(body, lambda _: _KNOWN.pop(key, None)), found)
+    key = id(body)  # the callback holds the table itself: names are gone when the interpreter ends
+    _KNOWN[key] = (weakref.ref(body, lambda _, known=_KNOWN: known.pop(key, None)), found)
     return found
 
 

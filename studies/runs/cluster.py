@@ -14,7 +14,8 @@ from typing import Any, Self
 from studies.errors import ModelError, StorageError, UsageError
 from studies.photos import PhotoStore, StoredPhoto
 from studies.runs.executor import IN_FLIGHT
-from studies.runs.work import TIMES_TRIED, Answer, PipelineSource, Task, after_death
+from studies.runs.queue import TaskQueue
+from studies.runs.work import Answer, PipelineSource, Task
 from studies.runs.worker import NotThere, do_on_cluster, read_stored
 
 _CONNECT_SECONDS = 20
@@ -79,26 +80,21 @@ class DaskExecutor:
     def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
         from distributed import as_completed
 
+        queue = TaskQueue(tasks)
         futures = as_completed(loop=self._client.loop)
         given: dict[str, Task] = {}
 
-        def give(task: Task) -> None:
-            future = self._client.submit(do_on_cluster, self.source, task, *self._sent(task), pure=False)
-            given[future.key] = task
-            futures.add(future)
-
         def give_more() -> None:
-            while len(given) < IN_FLIGHT * self.workers and (task := next(tasks, None)) is not None:
-                give(task)
+            while len(given) < IN_FLIGHT * self.workers and (task := queue.next()) is not None:
+                future = self._client.submit(do_on_cluster, self.source, task, *self._sent(task), pure=False)
+                given[future.key] = task
+                futures.add(future)
 
         try:
             give_more()
             while given:
                 future = next(futures)
-                task = given.pop(future.key)
-                again, answer = self._result(future, task)
-                for part in again:
-                    give(part)
+                answer = self._result(future, given.pop(future.key), queue)
                 if answer is not None:
                     yield answer
                 give_more()
@@ -106,28 +102,30 @@ class DaskExecutor:
             for future in list(futures.futures):
                 future.cancel()
 
-    def _result(self, future: Any, task: Task) -> tuple[list[Task], Answer | None]:
-        """The answer to a task, or what to give out again for it."""
+    def _result(self, future: Any, task: Task, queue: TaskQueue) -> Answer | None:
+        """The answer to a task, unless it is given out again."""
         from distributed import CancelledError, KilledWorker
 
         try:
             answer = future.result()
-        except KilledWorker:  # the scheduler has tried it several times already
+        except KilledWorker as killed:  # the scheduler has tried it several times already
             if not task.scans:
                 raise ModelError(
                     "The workers end while they load the checkpoints.", remedy="Look at the workers' own logs."
                 ) from None
-            return after_death(task, TIMES_TRIED)
+            return queue.ended(task, killed.allowed_failures + 1)
         except CancelledError:
             raise StorageError(
                 "The Dask scheduler has gone.", remedy="Start it again; the next calliper run goes on where this ended."
             ) from None
         except MemoryError:
-            return after_death(task)
+            return queue.ended(task)
         if answer.elsewhere:
             self._ship = True
-            return [task], None
-        return [], answer
+            queue.untouched(task)
+            return None
+        queue.answered()
+        return answer
 
     def _sent(self, task: Task) -> list[Any]:
         """The files that go with a task, if they must: as data of the cluster, for a task itself must be small."""

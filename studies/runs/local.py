@@ -19,10 +19,12 @@ from typing import Any, Self
 
 from studies.errors import ModelError
 from studies.runs.executor import IN_FLIGHT
-from studies.runs.work import TIMES_TRIED, Answer, PipelineSource, Task, after_death
+from studies.runs.queue import TaskQueue
+from studies.runs.work import Answer, PipelineSource, Task
 from studies.runs.worker import THREADS
 
 _FAREWELL_SECONDS = 5
+_STARTS = 3  # so many workers in a row that end before they are ready: no other will do better
 
 
 class _Worker:
@@ -71,7 +73,6 @@ class LocalExecutor:
     def __init__(self, source: PipelineSource, workers: int):
         self.source, self.workers = source, workers
         self._pool: list[_Worker] = []
-        self._again: deque[Task] = deque()
         self._early_ends = 0
 
     def __enter__(self) -> Self:
@@ -85,36 +86,35 @@ class LocalExecutor:
         del probe  # every worker says it when it is ready
         while not any(worker.ready for worker in self._pool):
             self._fill(1)
-            for message in self._messages():
+            for message in self._messages(TaskQueue(iter(()))):
                 raise AssertionError(f"an answer to nothing: {message}")
         return next(worker.software for worker in self._pool if worker.ready)
 
     def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
-        more = True
+        queue = TaskQueue(tasks)
         while True:
-            more = self._hand_out(tasks, more)
-            if not any(worker.tasks for worker in self._pool) and not more and not self._again:
+            self._hand_out(queue)
+            if not any(worker.tasks for worker in self._pool):
                 return
-            yield from self._messages()
+            yield from self._messages(queue)
 
-    def _hand_out(self, tasks: Iterator[Task], more: bool) -> bool:
-        """Give every worker what it lacks; whether there may be more tasks."""
+    def _hand_out(self, queue: TaskQueue) -> None:
+        """Give every worker what it lacks, as far as there is any."""
         for deep in range(1, IN_FLIGHT + 1):  # first one for each, then a second
             for place in range(self.workers):
                 if place < len(self._pool) and len(self._pool[place].tasks) >= deep:
                     continue
-                task = self._again.popleft() if self._again else next(tasks, None) if more else None
+                task = queue.next()
                 if task is None:
-                    return False
+                    return
                 self._fill(place + 1)
                 self._pool[place].give(task)
-        return more
 
     def _fill(self, size: int) -> None:
         while len(self._pool) < size:
             self._pool.append(_Worker(self.source))
 
-    def _messages(self) -> Iterator[Answer]:
+    def _messages(self, queue: TaskQueue) -> Iterator[Answer]:
         """Wait for at least one message, or the end of a worker, and see to it."""
         by_connection = {worker.connection: worker for worker in self._pool}
         for connection in wait(list(by_connection)):
@@ -122,7 +122,7 @@ class LocalExecutor:
             try:
                 kind, content = worker.connection.recv()
             except (EOFError, ConnectionError):
-                yield from self._ended(worker)
+                yield from self._ended(worker, queue)
                 continue
             if kind == "failed":
                 raise content
@@ -131,24 +131,23 @@ class LocalExecutor:
                 self._early_ends = 0
                 continue
             worker.tasks.popleft()
+            queue.answered()
             yield content
 
-    def _ended(self, worker: _Worker) -> Iterator[Answer]:
+    def _ended(self, worker: _Worker, queue: TaskQueue) -> Iterator[Answer]:
         """A worker has ended by itself, or was killed: what it had is given out again, the later task as it was."""
         self._pool.remove(worker)
         left = list(worker.tasks)
         code = worker.end()
         if not worker.ready:
             self._early_ends += 1
-            if self._early_ends >= TIMES_TRIED:
+            if self._early_ends >= _STARTS:
                 raise ModelError(
                     f"The workers end while they load the checkpoints (exit code {code}).",
                     remedy="Look at the messages above. Where memory is short, use fewer: --workers 1.",
                 )
-            self._again.extend(left)
-            return
-        if left:
-            again, given_up = after_death(left[0])
-            self._again.extend([*left[1:], *again])
-            if given_up is not None:
+        for place, task in reversed(list(enumerate(left))):
+            if place or not worker.ready:
+                queue.untouched(task)
+            elif (given_up := queue.ended(task)) is not None:
                 yield given_up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,14 @@ class Task:
     """Some scans for one worker.
 
     store: the folder of the photo store. proof: a file that a worker sees if, and only if, it sees this machine's
-    files. deaths: how many workers ended on it.
+    files. deaths: how many workers ended on it. alone: nothing else is given out until it is back.
     """
 
     scans: tuple[ScanWork, ...]
     store: str
     proof: str
     deaths: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,23 +90,3 @@ class Answer:
     processed: tuple[Processed, ...] = ()
     software: dict[str, str] = field(default_factory=dict)
     elsewhere: bool = False
-
-
-TIMES_TRIED = 3
-WORKER_ENDED = "the worker process ended each time it was processed"
-
-
-def after_death(task: Task, deaths: int = 1) -> tuple[list[Task], Answer | None]:
-    """What to do with a task on which a worker ended: tasks to give out again, or the answer where it is given up.
-
-    Anything may end a worker, so the task is first given out again as it is. Then each scan goes alone, so that one
-    that ends every worker (too large for its memory, say) takes no other with it.
-    """
-    task = replace(task, deaths=task.deaths + deaths)
-    if len(task.scans) > 1:
-        if task.deaths < 2:
-            return [task], None
-        return [replace(task, scans=(scan,), deaths=0) for scan in task.scans], None
-    if task.deaths < TIMES_TRIED:
-        return [task], None
-    return [], Answer(tuple(Processed(scan, indeterminate=WORKER_ENDED) for scan in task.scans))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -18,7 +19,7 @@ from studies.registry.schema import Device, Outcome, Photo, Prediction, Reading,
 from studies.registry.workspace import Registry
 from studies.runs.local import LocalExecutor
 from studies.runs.run import RunModels, RunResult, run
-from studies.runs.work import Answer, PipelineSource, Task
+from studies.runs.work import Answer, PipelineSource, ScanWork, Task
 from studies.runs.worker import Workbench
 
 STUDY = "trial"
@@ -31,6 +32,19 @@ def source(**words: object) -> PipelineSource:
     if HERE not in sys.path:
         sys.path.insert(0, HERE)
     return PipelineSource(tuple((name, str(word)) for name, word in words.items()), "tiny_pipeline:TinyPipeline")
+
+
+def scan_work(number: int, content: bytes = b"") -> ScanWork:
+    """A scan of one photo, whose person is not known."""
+    content = content or f"photo {number}".encode()
+    file = (hashlib.sha256(content).hexdigest(), "image/jpeg")
+    return ScanWork(number, {"front": file}, {}, dict.fromkeys(("stature_cm", "weight_kg", "age", "sex")), keep=True)
+
+
+def task_of(folder: Path, *scans: ScanWork) -> Task:
+    """A task with its photos and its proof in a folder."""
+    (folder / "proof").touch()
+    return Task(scans, str(folder / "photos"), str(folder / "proof"))
 
 
 class InlineExecutor:
@@ -121,8 +135,6 @@ class ScanStudy:
         )  # fmt: skip
 
     def photo(self, connection: Any, scan: int, view: str, content: bytes) -> None:
-        import hashlib
-
         file = (hashlib.sha256(content).hexdigest(), "image/jpeg")
         self.registry.photos.put_content(file, content)
         connection.execute(

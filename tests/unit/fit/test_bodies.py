@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import inspect
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from models.body.data import BodyData
 from models.body.files import open_body
 from models.errors import BodyRequestError, ModelFileError
-from models.fit import ASKABLE, FittedBodies, body_density, fit_bodies
+from models.fit import ASKABLE, FittedBodies, bodies, body_density, fit_bodies
 from models.fit.prior import load_prior
 from models.measure import MEASUREMENTS, ShapeGauge, measure
 
@@ -297,3 +299,16 @@ def test_another_version_of_the_body_is_refused(body: BodyData) -> None:
     other = dataclasses.replace(body, v_template=body.v_template * 1.01)
     with pytest.raises(ModelFileError, match="another version of the open body"):
         fit_bodies(table(MAN), other, seed=0)
+
+
+def test_a_body_may_go_when_the_modules_are_torn_down(body: BodyData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the interpreter ends: the module's names are gone by then, and its dictionary is emptied."""
+    mine = dataclasses.replace(body)
+    gone = weakref.ref(mine)
+    bodies._fitter(mine)
+    known = bodies._KNOWN
+    monkeypatch.setattr(bodies, "_KNOWN", None)
+    weak, fitter = known.pop(id(mine))
+    del mine, fitter
+    gc.collect()  # what is raised here would be a warning, and so an error
+    assert gone() is weak() is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import trimesh
 
 from models.body.data import BodyData
 from models.errors import BodyRequestError, ModelFileError
-from models.measure import MEASUREMENTS, find_landmarks, measure
+from models.measure import MEASUREMENTS, find_landmarks, landmarks, measure
 
 
 def test_landmarks_lie_at_the_heights_of_people(body: BodyData) -> None:
@@ -142,3 +144,14 @@ def test_a_lying_body_is_refused(body: BodyData, some_bodies: np.ndarray) -> Non
     turned = trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0])[:3, :3]
     with pytest.raises(BodyRequestError, match="Body 0 does not stand upright"):
         measure(some_bodies[0] @ turned.T, body)
+
+
+def test_a_body_may_go_when_the_modules_are_torn_down(body: BodyData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the interpreter ends: the module's names are gone by then."""
+    mine = dataclasses.replace(body)
+    gone = weakref.ref(mine)
+    find_landmarks(mine)
+    monkeypatch.setattr(landmarks, "_KNOWN", None)
+    del mine
+    gc.collect()  # what is raised here would be a warning, and so an error
+    assert gone() is None

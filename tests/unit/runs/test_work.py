@@ -1,57 +1,22 @@
-"""Tasks whose workers end, and workers that do not see the run's files."""
+"""What workers do with a task, whether or not they see the run's files."""
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
-from scan_study import source
+from scan_study import scan_work, source, task_of
 
 from studies.photos import PhotoStore
 from studies.runs import worker
-from studies.runs.work import ScanWork, Task, after_death
-
-
-def scan(number: int, content: bytes = b"") -> ScanWork:
-    content = content or f"photo {number}".encode()
-    file = (hashlib.sha256(content).hexdigest(), "image/jpeg")
-    return ScanWork(number, {"front": file}, {}, dict.fromkeys(("stature_cm", "weight_kg", "age", "sex")), keep=True)
-
-
-def task(tmp_path: Path, *scans: ScanWork) -> Task:
-    (tmp_path / "proof").touch()
-    return Task(scans, str(tmp_path / "photos"), str(tmp_path / "proof"))
-
-
-def ends(given: Task) -> int:
-    """How many workers end on a task before it is given up, if each does."""
-    waiting, count, given_up = [given], 0, 0
-    while waiting:
-        count += 1
-        again, answer = after_death(waiting.pop())
-        waiting += again
-        given_up += 0 if answer is None else len(answer.processed)
-    assert given_up == len(given.scans)
-    return count
-
-
-def test_a_task_is_given_out_again_then_scan_by_scan_then_given_up(tmp_path: Path) -> None:
-    whole = task(tmp_path, scan(1), scan(2), scan(3))
-    [again], answer = after_death(whole)
-    assert (again.scans, answer) == (whole.scans, None)
-    alone, answer = after_death(again)
-    assert ([part.scans for part in alone], answer) == ([(one,) for one in whole.scans], None)
-    assert ends(whole) == 2 + 3 * 3
-    assert ends(task(tmp_path, scan(1))) == 3
 
 
 def test_a_worker_elsewhere_asks_for_the_files_and_makes_the_same_of_them(tmp_path: Path) -> None:
     photo = b"photo of one"
-    work = scan(1, photo)
+    work = scan_work(1, photo)
     PhotoStore(tmp_path / "photos").put_content(work.photos["front"], photo)
-    here = task(tmp_path, work, scan(2))
+    here = task_of(tmp_path, work, scan_work(2))
     first = worker.do_on_cluster(source(shift=1), here)
     assert not first.elsewhere
     assert first.processed[1].unreachable is not None
@@ -67,9 +32,11 @@ def test_silhouettes_travel_only_where_they_are_wanted(tmp_path: Path) -> None:
     from dataclasses import replace
 
     photo = b"photo of one"
-    work = scan(1, photo)
+    work = scan_work(1, photo)
     PhotoStore(tmp_path / "photos").put_content(work.photos["front"], photo)
-    kept, dropped = worker.Workbench(source()).do(task(tmp_path, work, replace(work, scan_id=2, keep=False))).processed
+    kept, dropped = (
+        worker.Workbench(source()).do(task_of(tmp_path, work, replace(work, scan_id=2, keep=False))).processed
+    )
     assert set(kept.silhouettes) == {"front"}
     assert dropped.silhouettes == {}
     assert kept.predictions == dropped.predictions
