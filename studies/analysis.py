@@ -1,6 +1,7 @@
 """The analysis of a study by its plan: frames in, one result object out.
 
-The same data, plan and software give the same bytes of `results` as JSON, whatever order the rows come in.
+The same data, plan and software give the same bytes of `results` as JSON, whatever order the rows come in and under
+whatever identifiers.
 """
 
 from __future__ import annotations
@@ -11,15 +12,23 @@ from typing import Any
 
 import pandas as pd
 
+from studies.body_measurements import body_measurements
+from studies.calibration import calibration
+from studies.change import change
 from studies.cohort import cohort, groups_of
-from studies.criteria import equivalence, judge
+from studies.criteria import claims, equivalence, judge
 from studies.derived import EQUATIONS, OUTSIDE, Derived, derive_from
+from studies.deviations import deviations
 from studies.errors import DataError, PlanError
+from studies.fairness import fairness
 from studies.frames import Frames, canonical
 from studies.measurands import MEASURANDS
-from studies.pairing import Paired, pair_frames, to_derive
+from studies.nameless import without_names
+from studies.pairing import Paired, eligible_subjects, pair_frames, to_derive
 from studies.plan_model import DERIVED_METHODS, Plan
+from studies.precision import precision
 from studies.progress import NoProgress, Progress
+from studies.sensitivity import sensitivity
 from studies.subgroups import agreement, small_groups
 from studies.suggestions import suggestion
 
@@ -52,29 +61,39 @@ def analyze(
     measurements: pd.DataFrame,
     data_hash: str,
     index: str | None = None,
+    scans: pd.DataFrame | None = None,
+    scans_hash: str | None = None,
+    run: dict[str, Any] | None = None,
+    protocol: dict[str, Any] | None = None,
+    empty: bool = False,
     progress: Progress | None = None,
 ) -> StudyAnalysis:
     """Analyse a study by its plan.
 
     study: name, title and, optionally, `notes` (sentences that every reader must see). plan_status: version, hash,
-    locked. index: another index test than the plan's, which is noted as a deviation; the plan's becomes a comparator.
-    Raises `DataError` where no index measurement can be paired, and `PlanError` where the plan asks for an attribute
-    that the subjects do not have.
+    locked and, optionally, what `studies.deviations` knows of. index: another index test than the plan's, which is noted
+    as a deviation; the plan's becomes a comparator. scans: one row a scan with what became of it in the run (see
+    `studies.registry.scans`). run: number, newest, checkpoints. protocol: {"version", "hash", "document"} of what only a
+    person can know of the study. empty: an analysis without a single pair is not refused, but says so.
+    Raises `DataError` where no index measurement can be paired, unless `empty`, and `PlanError` where the plan asks for
+    an attribute that the subjects do not have.
     """
     progress = progress or NoProgress()
     tests = _tests(plan, index, measurements)
     with progress.stage("Ordering the data"):
         frames = canonical(subjects, visits, measurements)
         _check_attributes(plan, frames)
+        frames, names = without_names(frames, _attributes(plan))
     with progress.stage("Pairing"):
         derived = derive_from(frames, to_derive(frames, plan, tests))
         paired = pair_frames(frames, plan, tests, derived)
-        _check_pairs(paired, plan, tests[0])
+        if not empty:
+            _check_pairs(paired, plan, tests[0])
         table = paired.table
         for subgroup in plan.subgroups:
             table[subgroup.name] = groups_of(frames, subgroup, plan)[table["occasion"].to_numpy()]
     with progress.stage("Computing agreement"):
-        report = agreement(table, plan, tests)
+        report = agreement(table, plan, tests) if len(table) else _nothing(plan)
     measurand = MEASURANDS[plan.measurand]
     results: dict[str, Any] = {
         "calliper": {"format": FORMAT, "version": _version()},
@@ -85,7 +104,9 @@ def analyze(
             "subjects": len(subjects),
             "visits": len(visits),
             "measurements": len(measurements),
+            **({} if scans is None else {"scans": len(scans), "scans_hash": scans_hash}),
         },
+        "run": run,
         "measurand": {"name": measurand.name, "label": measurand.label, "unit": measurand.unit},
         "n": len(table),
         "reference": plan.reference,
@@ -98,8 +119,44 @@ def analyze(
     results["equivalence"] = equivalence(plan, results)
     results["flow"] = paired.flow
     results["cohort"] = cohort(frames, plan, table)
+    with progress.stage("Further analyses"):
+        results |= _further(frames, plan, tests, derived, paired, scans, results)
+    document = None if protocol is None else protocol["document"]
+    results["deviations"] = deviations(plan, plan_status, tests[0], run, document, results)
+    results["protocol"] = protocol
     results["notes"] = _notes(study, plan, plan_status, tests, paired, derived, table, results)
-    return StudyAnalysis(results, _long(table, plan, tests), paired.exclusions)
+    pairs, exclusions = names.give_back(_long(table, plan, tests)), names.give_back(paired.exclusions)
+    return StudyAnalysis(results, pairs, exclusions)
+
+
+def _nothing(plan: Plan) -> dict[str, Any]:
+    """The agreement of no pairs at all."""
+    empty: dict[str, Any] = {"by_group": {}, "unlabelled": 0, "difference": {}, "ratio": {}}
+    subgroups = {subgroup.name: {**empty, "label": subgroup.title} for subgroup in plan.subgroups}
+    return {"tests": {}, "comparisons": [], "subgroups": subgroups}
+
+
+def _further(
+    frames: Frames,
+    plan: Plan,
+    tests: list[str],
+    derived: Derived,
+    paired: Paired,
+    scans: pd.DataFrame | None,
+    results: dict[str, Any],
+) -> dict[str, Any]:
+    """What stands beside the agreement: the claims, fairness, precision, change, body measurements, sensitivity."""
+    table, eligible = paired.table, eligible_subjects(frames, plan)
+    repeated = precision(frames, plan, [plan.reference, *tests], eligible, results["tests"])
+    return {
+        "claims": claims(plan, results),
+        "fairness": fairness(table, plan, tests[0], results["subgroups"]),
+        "precision": repeated,
+        "change": change(table, plan, tests, repeated),
+        "body_measurements": body_measurements(frames, plan, eligible),
+        "sensitivity": sensitivity(frames, plan, tests, derived, table, paired.used, scans),
+        "calibration": calibration(table, paired.used, scans, plan, tests),
+    }
 
 
 def _version() -> str:
@@ -124,6 +181,11 @@ def _tests(plan: Plan, index: str | None, measurements: pd.DataFrame) -> list[st
     if index in [subgroup.name for subgroup in plan.subgroups]:
         raise PlanError(f"'{index}' is the name of a subgroup of the plan and cannot be the index test too.")
     return [index, *(test for test in plan.tests if test != index)]
+
+
+def _attributes(plan: Plan) -> list[str]:
+    """The attributes of subjects that the plan names."""
+    return [source.attribute for source in (*plan.eligibility, *plan.subgroups) if source.attribute is not None]
 
 
 def _check_attributes(plan: Plan, frames: Frames) -> None:
