@@ -7,8 +7,8 @@ a hash of what is known of them, which is as good as a random order; the identif
 subjects.
 
 The hash knows no identifier (subject, visit, device, measurement), no date, only days between dates, and of the
-attributes only those that the analysis reads: what replacing identifiers, shifting dates and leaving out free text keep.
-People who are the same in all of this are interchangeable in the analysis as well.
+attributes only those that the analysis reads: what is kept when identifiers are replaced, dates shifted and free text
+left out. People who are the same in all of this are interchangeable in the analysis as well.
 """
 
 from __future__ import annotations
