@@ -20,6 +20,7 @@ ROLES = ("viewer", "analyst", "admin")
 CHECKPOINT_KINDS = ("estimator", "avatar", "segmenter")
 RUN_STATES = ("running", "interrupted", "finished")
 OUTCOMES = ("determinate", "indeterminate", "unreachable")
+JOB_STATES = ("waiting", "running", "finished", "failed")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -49,6 +50,8 @@ class FromSource:
 
 
 class User(Base):
+    """An account of the dashboard. A new `session_version` ends every session that was opened before."""
+
     __tablename__ = "user"
     __table_args__ = (_one_of("role", ROLES),)
 
@@ -58,7 +61,47 @@ class User(Base):
     role: Mapped[str] = mapped_column(default="viewer")
     password_hash: Mapped[str | None]
     active: Mapped[bool] = mapped_column(default=True)
+    session_version: Mapped[int] = mapped_column(default=1, server_default="1")
     created_at: Mapped[datetime]
+
+
+class SignInAttempt(Base):
+    """One failed attempt to sign in, kept only as long as the limit on their number counts it. `name` is hashed."""
+
+    __tablename__ = "sign_in_attempt"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    address: Mapped[str]
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Job(Base):
+    """Long work that someone asked for. `fingerprint`: the same work asked for again while it waits is the same job.
+
+    `stage`, `done` and `total` say how far it has come, `seen_at` when its worker was last heard of, `message` why it
+    failed, `outcome` what it made.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (_one_of("status", JOB_STATES),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    study: Mapped[str]
+    parameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    fingerprint: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)
+    stage: Mapped[str] = mapped_column(default="", server_default="")
+    done: Mapped[int] = mapped_column(default=0, server_default="0")
+    total: Mapped[int | None]
+    message: Mapped[str] = mapped_column(Text, default="", server_default="")
+    outcome: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
 
 
 class Study(Base):
