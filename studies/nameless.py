@@ -34,6 +34,14 @@ class Names:
     subject_ids: NDArray[np.object_]
     positions: NDArray[np.intp]
 
+    def take_away(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame with ranks for identifiers, in the order of ranks; rows of one subject stay as they are ordered."""
+        known = pd.Index(self.subject_ids)
+        rank = known.get_indexer(frame["subject_id"].astype("object"))
+        labels = _labels(len(known))[rank]
+        named = frame.assign(subject_id=pd.array(labels, dtype="str"))
+        return named.take(np.argsort(rank, kind="stable")).reset_index(drop=True)
+
     def give_back(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame with identifiers for ranks, its rows in the order of identifiers within each level and method.
 
@@ -58,8 +66,7 @@ def without_names(frames: Frames, attributes: Iterable[str] = ()) -> tuple[Frame
     order = np.argsort(_fingerprints(frames, attributes), kind="stable")
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
-    digits = max(7, len(str(len(order))))
-    labels = np.array([f"{position:0{digits}d}" for position in range(len(order))], dtype=object)
+    labels = _labels(len(order))
 
     subjects = frames.subjects.take(order).reset_index(drop=True)
     names = Names(subjects["subject_id"].to_numpy(dtype=object), order)
@@ -77,6 +84,11 @@ def without_names(frames: Frames, attributes: Iterable[str] = ()) -> tuple[Frame
     data = data.assign(subject=of_row, occasion=occasion, subject_id=pd.array(labels[of_row], dtype="str"))
     data = data.take(np.argsort(occasion, kind="stable")).reset_index(drop=True)
     return Frames(subjects, visits, data), names
+
+
+def _labels(count: int) -> NDArray[np.object_]:
+    digits = max(7, len(str(count)))
+    return np.array([f"{position:0{digits}d}" for position in range(count)], dtype=object)
 
 
 def _fingerprints(frames: Frames, attributes: Iterable[str]) -> NDArray[np.uint64]:
