@@ -71,10 +71,10 @@ def analyze(
     """Analyse a study by its plan.
 
     study: name, title and, optionally, `notes` (sentences that every reader must see). plan_status: version, hash,
-    locked and, optionally, what `studies.deviations` knows of. index: another index test than the plan's, which is noted
-    as a deviation; the plan's becomes a comparator. scans: one row a scan with what became of it in the run (see
-    `studies.registry.scans`). run: number, newest, checkpoints. protocol: {"version", "hash", "document"} of what only a
-    person can know of the study. empty: an analysis without a single pair is not refused, but says so.
+    locked and, optionally, what `studies.deviations` knows of. index: another index test than the plan's, which is
+    noted as a deviation; the plan's becomes a comparator. scans: one row a scan with what became of it in the run (see
+    `studies.registry.scans`). run: number, newest, checkpoints. protocol: {"version", "hash", "document"} of what only
+    a person can know of the study. empty: an analysis without a single pair is not refused, but says so.
     Raises `DataError` where no index measurement can be paired, unless `empty`, and `PlanError` where the plan asks for
     an attribute that the subjects do not have.
     """
@@ -84,6 +84,7 @@ def analyze(
         frames = canonical(subjects, visits, measurements)
         _check_attributes(plan, frames)
         frames, names = without_names(frames, _attributes(plan))
+        scans = None if scans is None else names.take_away(scans)
     with progress.stage("Pairing"):
         derived = derive_from(frames, to_derive(frames, plan, tests))
         paired = pair_frames(frames, plan, tests, derived)

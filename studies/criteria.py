@@ -28,6 +28,32 @@ def equivalence(plan: Plan, results: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def claims(plan: Plan, results: dict[str, Any]) -> list[dict[str, Any]]:
+    """How many times the index test's mean absolute error that of each comparator is, and what the plan claims of it.
+
+    One row a comparator: {"method", "against", "ratio": error of the comparator over that of the index test (EST),
+    "n", "p_adjusted", "criterion", "factor", "verdict"}. factor: the least ratio that the plan's criterion asks for,
+    None where it has none on this comparator; verdict: "met" when the whole interval lies above it.
+    """
+    index, found = results["index"], []
+    asked = {
+        item.against: item for item in plan.criteria
+        if item.metric == "mae_ratio" and (item.method or plan.index) == index and item.at_most
+    }  # fmt: skip
+    for row in results["comparisons"]:
+        if row["metric"] != "mae" or index not in (row["a"], row["b"]):
+            continue
+        other = row["b"] if row["a"] == index else row["a"]
+        ratio = mae_ratio(results["comparisons"], other, index)
+        item = {"method": index, "against": other, "ratio": ratio, "n": row["n"], "p_adjusted": row.get("p_adjusted")}
+        criterion = asked.get(other)
+        factor = None if criterion is None else 1 / (criterion.at_most or 1)
+        verdict = None if factor is None else _verdict(ratio, factor, None, by_interval=True)
+        name = None if criterion is None else criterion.name
+        found.append({**item, "criterion": name, "factor": factor, "verdict": verdict})
+    return found
+
+
 def _judge_one(criterion: Criterion, plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
     method = criterion.method or results["index"]
     if criterion.metric == "mae_ratio":

@@ -110,6 +110,13 @@ def to_derive(frames: Frames, plan: Plan, tests: list[str]) -> list[str]:
     return [test for test in tests if test in EQUATIONS and test not in set(recorded)]
 
 
+def eligible_subjects(frames: Frames, plan: Plan) -> np.ndarray:
+    """Whether each subject meets every rule of the plan's `eligibility`, bool[S]."""
+    reasons = _Reasons(len(frames.subjects))
+    _apply_eligibility(reasons, frames, plan)
+    return reasons.none
+
+
 def pair_frames(frames: Frames, plan: Plan, tests: list[str], derived: Derived | None = None) -> Paired:
     """`pair` on canonical frames."""
     index, reference, rule = tests[0], plan.reference, plan.pairing

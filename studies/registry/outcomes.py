@@ -30,9 +30,9 @@ def outcome_reasons(connection: Connection, run_id: int) -> list[dict[str, Any]]
     return [{"status": row.status, "reason": row.reason, "n": row.n} for row in connection.execute(query)]
 
 
-def outcome_notes(connection: Connection, study_id: int) -> list[str]:
-    """The sentence on the scans without a prediction, of the run whose predictions `study_frames` reads by default."""
-    number = finished_run(connection, study_id)
+def outcome_notes(connection: Connection, study_id: int, *, run_number: int | None = None) -> list[str]:
+    """The sentence on the scans without a prediction, by default of the run that `study_frames` reads by default."""
+    number = finished_run(connection, study_id) if run_number is None else run_number
     if number is None:
         return []
     run_id = connection.execute(select(Run.id).where(Run.study_id == study_id, Run.number == number)).scalar_one()

@@ -7,12 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from studies.errors import UsageError
 from studies.registry.catalogue import StudyRecord
 from studies.registry.claims import abandoned
 from studies.registry.outcomes import outcome_counts
-from studies.registry.schema import Checkpoint, Run, RunCheckpoint
+from studies.registry.runs import checkpoints_of, find_run
+from studies.registry.schema import Run
 from studies.registry.workspace import Registry
+
+__all__ = ["checkpoints_of", "find_run", "is_worked_on", "list_runs", "run_folder"]
 
 
 def run_folder(registry: Registry, study: str, number: int) -> Path:
@@ -24,17 +26,6 @@ def is_worked_on(registry: Registry, study: str, number: int) -> bool:
     """Whether a process works on the run just now."""
     folder = run_folder(registry, study, number)
     return folder.is_dir() and not abandoned(folder)
-
-
-def checkpoints_of(connection: Connection, run_id: int) -> list[dict[str, Any]]:
-    """The checkpoints of a run: kind, name, version, card."""
-    query = (
-        select(Checkpoint.kind, Checkpoint.name, Checkpoint.version, Checkpoint.card)
-        .join(RunCheckpoint, RunCheckpoint.checkpoint_id == Checkpoint.id)
-        .where(RunCheckpoint.run_id == run_id)
-        .order_by(Checkpoint.kind, Checkpoint.name)
-    )
-    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def list_runs(registry: Registry, connection: Connection, study: StudyRecord) -> list[dict[str, Any]]:
@@ -54,15 +45,3 @@ def list_runs(registry: Registry, connection: Connection, study: StudyRecord) ->
             }
         )
     return listed
-
-
-def find_run(connection: Connection, study_id: int, number: int) -> Any:
-    """The row of a run. Raises UsageError, naming those that there are."""
-    query = select(Run.__table__).where(Run.study_id == study_id, Run.number == number)
-    found = connection.execute(query).one_or_none()
-    if found is None:
-        numbers = connection.execute(select(Run.number).where(Run.study_id == study_id).order_by(Run.number)).scalars()
-        there = ", ".join(map(str, numbers))
-        remedy = f"Its runs: {there}." if there else "Make one first: calliper run STUDY."
-        raise UsageError(f"The study has no run {number}.", remedy=remedy)
-    return found

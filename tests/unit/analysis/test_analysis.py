@@ -22,8 +22,9 @@ def test_results_are_plain_json_of_the_agreed_shape(small):
     results = small().results
     assert json.loads(json.dumps(results, allow_nan=False)) == results
     assert list(results) == [
-        "calliper", "study", "plan", "data", "measurand", "n", "reference", "index", "tests", "comparisons",
-        "subgroups", "criteria", "equivalence", "flow", "cohort", "notes",
+        "calliper", "study", "plan", "data", "run", "measurand", "n", "reference", "index", "tests", "comparisons",
+        "subgroups", "criteria", "equivalence", "flow", "cohort", "claims", "fairness", "precision", "change",
+        "body_measurements", "sensitivity", "calibration", "deviations", "protocol", "notes",
     ]  # fmt: skip
     assert results["calliper"]["format"] == 1
     assert results["data"] == {"hash": "0" * 64, "subjects": 60, "visits": 60, "measurements": 300}
