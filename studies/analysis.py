@@ -83,7 +83,7 @@ def analyze(
     with progress.stage("Ordering the data"):
         frames = canonical(subjects, visits, measurements)
         _check_attributes(plan, frames)
-        frames, names = without_names(frames, _attributes(plan))
+        frames, names = without_names(frames, plan.attributes)
         scans = None if scans is None else names.take_away(scans)
     with progress.stage("Pairing"):
         derived = derive_from(frames, to_derive(frames, plan, tests))
@@ -182,11 +182,6 @@ def _tests(plan: Plan, index: str | None, measurements: pd.DataFrame) -> list[st
     if index in [subgroup.name for subgroup in plan.subgroups]:
         raise PlanError(f"'{index}' is the name of a subgroup of the plan and cannot be the index test too.")
     return [index, *(test for test in plan.tests if test != index)]
-
-
-def _attributes(plan: Plan) -> list[str]:
-    """The attributes of subjects that the plan names."""
-    return [source.attribute for source in (*plan.eligibility, *plan.subgroups) if source.attribute is not None]
 
 
 def _check_attributes(plan: Plan, frames: Frames) -> None:

@@ -95,7 +95,7 @@ def _fingerprints(frames: Frames, attributes: Iterable[str]) -> NDArray[np.uint6
     """One number a subject, uint64[S]."""
     people, visits, data = frames.subjects, frames.visits, frames.measurements
     known = [name for name in dict.fromkeys([*_KNOWN, *attributes]) if name in people and name != "subject_id"]
-    prints = _hashes({name: _plain(people[name]) for name in known}, len(people))
+    prints = _hashes({name: _of_people(people[name]) for name in known}, len(people))
 
     owner = visits["subject"].to_numpy()
     first = visits["date"].groupby(owner).transform("min")
@@ -106,7 +106,7 @@ def _fingerprints(frames: Frames, attributes: Iterable[str]) -> NDArray[np.uint6
     prints += _added(of_visits, owner, len(people))
 
     occasion = data["occasion"].to_numpy()
-    columns = {name: _plain(data[name]) for name in _OF_MEASUREMENTS if name in data}
+    columns = {name: data[name].astype("str") for name in _OF_MEASUREMENTS if name in data}
     columns["value"], columns["replicate"] = data["value"], data["replicate"].astype("int64")
     columns["position"] = pd.Series(position.to_numpy()[occasion])
     columns["since"] = _since(data["measured_at"], pd.Series(started.to_numpy()[occasion]))
@@ -118,11 +118,11 @@ def _since(times: pd.Series, start: pd.Series) -> pd.Series:
     return (times.reset_index(drop=True) - start.reset_index(drop=True)).dt.total_seconds()
 
 
-def _plain(column: pd.Series) -> pd.Series:
-    """Text and numbers as they are; a column of mixed kinds as text in which 1, 1.0 and "1" are the same."""
-    if column.dtype == object:
-        return column.map(plain_text, na_action="ignore").astype("str")
-    return column
+def _of_people(column: pd.Series) -> pd.Series:
+    """Numbers as floats, all else as text in which 1, 1.0 and "1" are the same, however the column stores it."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return pd.Series(column.to_numpy(dtype="float64", na_value=np.nan))
+    return column.astype("object").map(plain_text, na_action="ignore").astype("str")
 
 
 def _hashes(columns: dict[str, pd.Series], size: int) -> NDArray[np.uint64]:

@@ -418,6 +418,12 @@ class Plan(_Part):
         """The index test and the comparators, in this order."""
         return [self.index, *self.comparators]
 
+    @property
+    def attributes(self) -> list[str]:
+        """The attributes of subjects that the plan names."""
+        named = [source.attribute for source in (*self.eligibility, *self.subgroups) if source.attribute is not None]
+        return list(dict.fromkeys(named))
+
     def document(self) -> dict[str, Any]:
         """The plan as plain dicts, lists, strings and numbers, defaults written out, keys in the plan's order.
 
