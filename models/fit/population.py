@@ -9,7 +9,7 @@ take, follow from age, stature, mass and waist as in ANSUR II. No body compositi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -127,6 +127,20 @@ class Population:
         usual = self.expected(without)
         fatness = self._folds(usual - self.mean) + open_ * thicker
         return fatness, _BY_MASS * self._remaining_mass(usual) - _BY_FOLDS * thicker
+
+    def with_fatness(self, fixed: Collection[str]) -> dict[str, float]:
+        """How ln of each measurement goes with fatness among people who are alike in `fixed` (names of VARIABLES).
+
+        Fatness is the mean of the standardised logarithms of both skinfolds, in SD among adults.
+        """
+        named = np.zeros((len(fixed) + 1, len(self.mean)))
+        for row, name in enumerate(fixed):
+            named[row, _AT[name]] = 1.0
+        weights = self._fold_weights()
+        named[-1] = weights / np.sqrt(weights @ self.covariance @ weights)
+        shared = named @ self.covariance
+        slope = np.linalg.solve(shared @ named.T, shared)[-1]
+        return {name: float(slope[_AT[name]]) for name in MEASURED}
 
     def _folds(self, deviation: np.ndarray) -> float:
         """The mean of the standardised logarithms of both skinfolds, in SD, for a deviation (D,)."""
