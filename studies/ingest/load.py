@@ -190,7 +190,8 @@ class Loader:
             "reason": "corrected by a later ingest",
         }
         key = f"{subject}/{place}" if place else subject
-        self.events.append(audit.Event("change", table.removesuffix("s"), key, detail, self.study.name))
+        event = audit.Event("change", table.removesuffix("s"), key, detail, self.study.name, subject)
+        self.events.append(event)
 
     # Sites, devices, visits -------------------------------------------------------------------------------------
 

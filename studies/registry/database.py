@@ -58,7 +58,11 @@ def _prepare_sqlite(connection, _record) -> None:
     # that a writer takes the lock at its start and DDL is transactional.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=0", "cache_size=-65536"):
+    pragmas = (
+        "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=0", "cache_size=-65536",
+        "secure_delete=ON",  # what is deleted is overwritten with zeros, so that it cannot be read from the file
+    )  # fmt: skip
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -405,7 +405,10 @@ class Report(Base):
 
 
 class AuditEvent(Base):
-    """One link of the audit trail; see `studies.registry.audit`. Never changed, never deleted."""
+    """One link of the audit trail; see `studies.registry.audit`. Never changed, never deleted.
+
+    `personal_hash`: of an event that tells of a person, the commitment to what `AuditPersonal` says; else null.
+    """
 
     __tablename__ = "audit_event"
     __table_args__ = (Index("ix_audit_event_entity", "entity", "entity_key"),)
@@ -420,3 +423,47 @@ class AuditEvent(Base):
     detail: Mapped[str] = mapped_column(Text)
     previous_hash: Mapped[str]
     hash: Mapped[str] = mapped_column(unique=True)
+    personal_hash: Mapped[str | None]
+
+
+class AuditPersonal(Base):
+    """Key and detail of an event that tells of a person. Can be erased, and not be changed otherwise."""
+
+    __tablename__ = "audit_personal"
+    __table_args__ = (Index("ix_audit_personal_subject", "study", "subject"),)
+
+    event_id: Mapped[int] = mapped_column(ForeignKey("audit_event.id"), primary_key=True, autoincrement=False)
+    study: Mapped[str | None]
+    subject: Mapped[str | None]
+    salt: Mapped[str | None]
+    content: Mapped[str | None] = mapped_column(Text)
+
+
+class RegistryIdentity(Base):
+    """Which registry this is: one row. The workspace folder notes the same, so that a mix-up of two is noticed."""
+
+    __tablename__ = "registry_identity"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+
+
+class Erasure(Base):
+    """What stays of a person who was erased: that it happened, and a keyed hash by which an ingest knows them again.
+
+    `number` counts the erasures of a study. `fingerprint`: see `studies.privacy.erasures`; null once they may come
+    back. `counts`: how many rows and files of which kind went.
+    """
+
+    __tablename__ = "erasure"
+    __table_args__ = (UniqueConstraint("study_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    number: Mapped[int]
+    fingerprint: Mapped[str | None]
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    analysed: Mapped[bool]
+    erased_at: Mapped[datetime]
+    erased_by: Mapped[str]
+    reason: Mapped[str]

@@ -16,6 +16,7 @@ from studies.errors import StorageError
 from studies.photos import PhotoStore
 from studies.registry import database
 from studies.registry.claims import abandoned, claim
+from studies.registry.identity import note_identity
 
 URL_VARIABLE = "CALLIPER_DATABASE_URL"
 DEFAULT_WAIT_SECONDS = 300.0
@@ -107,6 +108,14 @@ def open_registry(folder: Path | str, *, create: bool = False) -> Registry:
     try:
         with database.storage_errors(url):
             database.migrate(engine)
+            with engine.connect() as connection:
+                note_identity(folder, connection)
+    except OSError as error:
+        engine.dispose()
+        raise StorageError(
+            f"The workspace {folder} cannot be written to: {error.strerror or error}.",
+            remedy="Check that you may write to it, and that its disk is not full.",
+        ) from error
     except (StorageError, DBAPIError):
         engine.dispose()
         raise

@@ -232,7 +232,7 @@ class _Changes:
                 "reason": f"processed by run {self.number}; consent: {person.consent}",
             }
             key = f"{person.subject}/{person.label}/{person.code}"
-            self.events.append(audit.Event("delete", "photo", key, detail, self.study))
+            self.events.append(audit.Event("delete", "photo", key, detail, self.study, person.subject))
 
     def _keep(self, scan_id: int, view: str, content: bytes, photo_sha256: str, old: Any) -> None:
         file = (hashlib.sha256(content).hexdigest(), _PNG)
