@@ -64,10 +64,6 @@ def deidentified(inputs: dict[str, Any]) -> dict[str, Any]:
     )
     numbers = measurements.groupby("kind").cumcount() + 1
     if scans is not None:
-        predicted = (measurements["kind"] == "prediction").to_numpy()
-        number = dict(zip(measurements.loc[predicted, "measurement_id"], numbers[predicted], strict=True))
-        # A prediction without a value is no measurement, and its number says nothing.
-        scans = scans.assign(prediction_id=scans["prediction_id"].map(number).astype("Int64"))
         scans = renamed(scans, ("captured_at",), ["subject_id", "visit", "scan"])
         place = scans.groupby(["subject_id", "visit"]).cumcount() + 1
         scans["scan"] = ("scan-" + place.astype("str")).astype("str")

@@ -47,7 +47,7 @@ _MEANINGS = {
     "measurand": "what was measured",
     "method": "how it was measured",
     "device": "device it was measured with, or captured with",
-    "value": "value in `unit`",
+    "value": "value, of a measurement in its `unit`, of a scan the prediction of the plan's measurand",
     "unit": "unit of the value",
     "replicate": "number of a repeat at the same visit by the same method and device",
     "flags": "data checks that doubt the measurement, comma-separated",
@@ -57,7 +57,6 @@ _MEANINGS = {
     "captured_at": "time of the capture, shifted like all dates of the subject",
     "status": "what became of the scan in the run: determinate, indeterminate or unreachable",
     "reason": "why the scan has no prediction",
-    "prediction_id": "measurement_id of the prediction of the plan's measurand",
     "low": "lower end of the prediction's 90 % interval",
     "high": "upper end of the prediction's 90 % interval",
 }

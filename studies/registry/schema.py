@@ -390,6 +390,12 @@ class AnalysisPlan(Base):
 
 
 class Report(Base):
+    """A report as it was made. Triggers in both databases refuse every change.
+
+    `manifest`: canonical JSON of all that the report is (see `studies.registry.reports`), `sha256` its hash, the
+    report's own, which signatures name. Both are empty for reports that were made before there were manifests.
+    """
+
     __tablename__ = "report"
     __table_args__ = (UniqueConstraint("study_id", "number"),)
 
@@ -402,6 +408,63 @@ class Report(Base):
     results_sha256: Mapped[str]
     created_at: Mapped[datetime]
     created_by: Mapped[str]
+    manifest: Mapped[str] = mapped_column(Text, default="", server_default="")
+    sha256: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class FrozenInputs(Base):
+    """What a report was computed from, de-identified, as files in the report's folder; see `studies.frozen`.
+
+    `sha256` is that of all files together. `removed_at`: they were removed, since somebody in them was erased.
+    """
+
+    __tablename__ = "frozen_inputs"
+
+    report_id: Mapped[int] = mapped_column(ForeignKey("report.id"), primary_key=True, autoincrement=False)
+    sha256: Mapped[str]
+    subjects: Mapped[int]
+    removed_at: Mapped[datetime | None]
+    removed_because: Mapped[str | None]
+
+
+class SignerKey(Base):
+    """The public key of a person who signs.
+
+    `public_key`: the 32 bytes of Ed25519, in hex; `fingerprint`: their SHA-256, in hex.
+    """
+
+    __tablename__ = "signer_key"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    fingerprint: Mapped[str] = mapped_column(unique=True)
+    public_key: Mapped[str]
+    registered_at: Mapped[datetime]
+    registered_by: Mapped[str]
+    revoked_at: Mapped[datetime | None]
+    revoked_because: Mapped[str | None]
+
+
+class Signature(Base):
+    """One signature of a report. Triggers in both databases refuse every change.
+
+    `statement`: the canonical JSON that was signed; it names the report's hash. `value`: the signature, in hex.
+    `sheet`: name and SHA-256 of the signature sheets that were written with it.
+    """
+
+    __tablename__ = "signature"
+    __table_args__ = (UniqueConstraint("report_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("report.id"))
+    number: Mapped[int]
+    statement: Mapped[str] = mapped_column(Text)
+    algorithm: Mapped[str]
+    value: Mapped[str]
+    key_id: Mapped[int | None] = mapped_column(ForeignKey("signer_key.id"))
+    sheet: Mapped[list[Any]]
+    signed_at: Mapped[datetime]
+    signed_by: Mapped[str]
 
 
 class AuditEvent(Base):
