@@ -13,10 +13,12 @@ from models.body import BodyData
 from models.inference.images import INSIDE, fit_silhouette
 from models.networks.blocks import HEIGHT, VIEWS, WIDTH
 from models.training.augment import roughen
+from models.training.loop import Network
 from models.training.scans import MEASURED, Store
 
 # Chance of each number of views in training; all four are most usual in a study.
 VIEW_COUNTS = (0.15, 0.2, 0.15, 0.5)
+LEAST_PIXELS = 200  # of a person; on less there is nobody
 STATURE_ERROR_M = 0.005  # SD: what people say, and stadiometers read
 
 
@@ -77,31 +79,42 @@ class SilhouetteBatches:
         self.store, self.rough, self.drop_views = store, rough, drop_views
 
     def __call__(self, numbers: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        n = len(numbers)
-        silhouettes = np.zeros((n, len(VIEWS), HEIGHT, WIDTH), np.float32)
-        boxes = np.zeros((n, len(VIEWS), 4), np.float32)
-        present = np.zeros((n, len(VIEWS)), bool)
-        for row, scan in enumerate(numbers):
-            for view in self._views(rng):
-                picture = self.store.picture(int(scan), view)
-                if self.rough:
-                    picture = roughen(picture, rng)
-                if (picture >= INSIDE).sum() < 200:
-                    continue
-                silhouettes[row, view], boxes[row, view] = fit_silhouette(picture)
-                present[row, view] = True
+        seen = silhouettes_in(self.store, numbers, rng, rough=self.rough, drop_views=self.drop_views)
+        silhouettes, boxes, present = seen
         truth = {name: self.store.numbers[name][numbers] for name in ("betas", "pose", "measured")}
         stature = truth["measured"][:, MEASURED.index("stature_cm")] / 100
         if self.rough:
-            stature = stature + rng.normal(0, STATURE_ERROR_M, n).astype(np.float32)
+            stature = stature + rng.normal(0, STATURE_ERROR_M, len(numbers)).astype(np.float32)
         arrays = {"silhouettes": silhouettes, "boxes": boxes, "present": present, "stature": stature, **truth}
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
 
-    def _views(self, rng: np.random.Generator) -> list[int]:
-        if not self.drop_views:
-            return list(range(len(VIEWS)))
-        count = 1 + int(rng.choice(len(VIEWS), p=VIEW_COUNTS))
-        return sorted(int(view) for view in rng.permutation(len(VIEWS))[:count])
+
+def silhouettes_in(
+    store: Store, numbers: np.ndarray, rng: np.random.Generator, *, rough: bool, drop_views: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The numbered scans as the networks take them: silhouettes (N,4,256,192), boxes (N,4,4), present (N,4).
+
+    rough: with the errors that segmenters make; drop_views: only one to four of the views, drawn at random.
+    """
+    n = len(numbers)
+    silhouettes = np.zeros((n, len(VIEWS), HEIGHT, WIDTH), np.float32)
+    boxes = np.zeros((n, len(VIEWS), 4), np.float32)
+    present = np.zeros((n, len(VIEWS)), bool)
+    for row, scan in enumerate(numbers):
+        for view in _some_views(rng) if drop_views else range(len(VIEWS)):
+            picture = store.picture(int(scan), view)
+            if rough:
+                picture = roughen(picture, rng)
+            if (picture >= INSIDE).sum() < LEAST_PIXELS:
+                continue
+            silhouettes[row, view], boxes[row, view] = fit_silhouette(picture)
+            present[row, view] = True
+    return silhouettes, boxes, present
+
+
+def _some_views(rng: np.random.Generator) -> list[int]:
+    count = 1 + int(rng.choice(len(VIEWS), p=VIEW_COUNTS))
+    return sorted(int(view) for view in rng.permutation(len(VIEWS))[:count])
 
 
 class AvatarLoss:
@@ -110,7 +123,7 @@ class AvatarLoss:
     def __init__(self, metric: ShapeMetric, tape: QuadraticTape, *, girths: float = 1.0, pose: float = 1.0):
         self.metric, self.tape, self.girths, self.pose = metric, tape, girths, pose
 
-    def __call__(self, network: nn.Module, given: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def __call__(self, network: Network, given: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         seen = network(given["silhouettes"], given["boxes"], given["present"], given["stature"])
         vertices = self.metric.millimetres(seen.betas - given["betas"])
         scale = self.tape.scale.to(vertices.device)

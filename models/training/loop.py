@@ -9,16 +9,19 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 Batch = Callable[[np.ndarray, np.random.Generator], Mapping[str, Tensor]]
-Loss = Callable[[nn.Module, Mapping[str, Tensor]], tuple[Tensor, dict[str, float]]]
+Network = Callable[..., Any]
+Loss = Callable[[Network, Mapping[str, Tensor]], tuple[Tensor, dict[str, float]]]
 Validate = Callable[[nn.Module], dict[str, float]]
 Tell = Callable[[int, int, dict[str, float]], None]
 
@@ -35,6 +38,11 @@ class Schedule:
     warm_up: float = 0.05
     average: float = 0.998
     clip: float = 1.0
+    encoder: float = 1.0
+    """The share of the rate at which an encoder that has been trained before goes on learning."""
+    half: bool = True
+    """Whether the network computes in bfloat16 (twice as fast on processors and GPUs that have it); the weights, their
+    averages and the loss stay in single precision."""
 
 
 def train(
@@ -50,12 +58,13 @@ def train(
     validate: Validate | None = None,
     save_seconds: float = 120.0,
     tell: Tell | None = None,
+    teacher: Callable[[nn.Module], None] | None = None,
 ) -> nn.Module:
     """Train `network` on the numbered `samples` (n,) and return the average of its weights, in evaluation mode.
 
     batch(numbers, rng) makes the tensors of a step; loss gives what is minimised and figures to log. Folder keeps the
     state (state.pt) and the curve (curve.jsonl, one line an epoch); if it holds the state of the same training, that
-    goes on.
+    goes on. teacher is told the average of the weights, which follows the network, before the first step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     steps_an_epoch = max(1, len(samples) // schedule.batch)
@@ -64,20 +73,19 @@ def train(
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(schedule.average), use_buffers=True
     )
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay)
+    optimiser = torch.optim.AdamW(_groups(network, schedule), weight_decay=schedule.weight_decay)
     step = _resume(folder, network, average, optimiser, device)
+    if teacher is not None:
+        teacher(average.module)
     saved, started, figures = time.monotonic(), time.monotonic(), []
     network.train()
-    while step < total:
-        epoch, position = divmod(step, steps_an_epoch)
-        order = np.random.default_rng([seed, 1, epoch]).permutation(samples)
-        numbers = order[position * schedule.batch : (position + 1) * schedule.batch]
-        rng = np.random.default_rng([seed, 2, step])
-        torch.manual_seed(int(rng.integers(2**62)))  # dropout
+    forward = _forward(network, device, schedule.half)
+    for given in _batches(samples, batch, schedule.batch, range(step, total), steps_an_epoch, seed):
+        epoch = step // steps_an_epoch
+        torch.manual_seed(int(np.random.default_rng([seed, 3, step]).integers(2**62)))  # dropout
         for group in optimiser.param_groups:
-            group["lr"] = _rate(step, total, schedule)
-        given = {name: value.to(device) for name, value in batch(numbers, rng).items()}
-        value, told = loss(network, given)
+            group["lr"] = group["share"] * _rate(step, total, schedule)
+        value, told = loss(forward, {name: value.to(device) for name, value in given.items()})
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
@@ -99,9 +107,45 @@ def train(
                 tell(step, total, line)
             figures = []
         if (ended and time.monotonic() - saved > save_seconds) or step == total:
-            _save(folder, step, network, average, optimiser)
+            _save(folder, step, network, average, optimiser, ended=step == total)
             saved = time.monotonic()
     return average.module.eval()
+
+
+def _groups(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
+    parts: dict[float, list[nn.Parameter]] = {1.0: [], schedule.encoder: []}
+    for name, parameter in network.named_parameters():
+        parts[schedule.encoder if name.startswith("encoder.") else 1.0].append(parameter)
+    return [{"params": found, "lr": schedule.rate, "share": share} for share, found in parts.items() if found]
+
+
+def _forward(network: nn.Module, device: str, half: bool) -> Network:
+    """The network as the loss sees it: its output, a tensor or a named tuple of them, is in single precision."""
+
+    def forward(*inputs: Tensor) -> Any:
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+            seen = network(*inputs)
+        return seen.float() if isinstance(seen, Tensor) else type(seen)(*(part.float() for part in seen))
+
+    return forward
+
+
+def _batches(
+    samples: np.ndarray, batch: Batch, size: int, steps: range, steps_an_epoch: int, seed: int
+) -> Iterator[Mapping[str, Tensor]]:
+    """The batches of the steps, each made while the one before it is learnt from."""
+
+    def made(step: int) -> Mapping[str, Tensor]:
+        epoch, position = divmod(step, steps_an_epoch)
+        order = np.random.default_rng([seed, 1, epoch]).permutation(samples)
+        return batch(order[position * size : (position + 1) * size], np.random.default_rng([seed, 2, step]))
+
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(made, steps[0]) if steps else None
+        for step in steps:
+            given = coming.result()
+            coming = ahead.submit(made, step + 1) if step + 1 in steps else None
+            yield given
 
 
 def _rate(step: int, total: int, schedule: Schedule) -> float:
@@ -111,9 +155,24 @@ def _rate(step: int, total: int, schedule: Schedule) -> float:
     return schedule.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
 
-def _save(folder: Path, step: int, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def learnt(folder: Path, network: nn.Module) -> nn.Module | None:
+    """The network as a training that has ended in this folder left it, or None where none has."""
+    path = folder / "state.pt"
+    if not path.exists():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not state["ended"]:
+        return None
+    average = torch.optim.swa_utils.AveragedModel(network)
+    average.load_state_dict(state["average"])
+    return average.module.eval()
+
+
+def _save(
+    folder: Path, step: int, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, *, ended: bool
+) -> None:
     state = {
-        "step": step, "network": network.state_dict(), "average": average.state_dict(),
+        "step": step, "ended": ended, "network": network.state_dict(), "average": average.state_dict(),
         "optimiser": optimiser.state_dict(),
     }  # fmt: skip
     partial = folder / ".state.pt.partial"

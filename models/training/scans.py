@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,6 +30,7 @@ from models.render.pose import YAW
 PEOPLE_A_PART = 100
 SIZE = (HEIGHT, WIDTH)
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm", "thigh_cm", "arm_cm", "calf_cm", "neck_cm")
+TRUTH = ("betas", "pose", "measured")  # of a body and its pose: what every store has
 MEASURED = ("stature_cm", "volume_l", *GIRTHS)
 
 
@@ -124,14 +126,28 @@ def write_store(folder: Path, count: int, maker: Maker, *, about: dict[str, Any]
             done += write(part)
             yield done
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_alone) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_alone) as pool:
         for written in pool.map(write, open_parts):
             done += written
             yield done
 
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Workers that are started meanwhile have libraries that keep to one thread: each is one of several."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
 def _alone() -> None:
-    """A worker is one of several: its libraries keep to one thread."""
     cv2.setNumThreads(1)
 
 
@@ -140,25 +156,31 @@ def _part_path(folder: Path, part: range) -> Path:
 
 
 def _write_part(folder: Path, maker: Maker, part: range) -> int:
-    scans = [maker(number) for number in part]
+    return write_scans(_part_path(folder, part), [maker(number) for number in part])
+
+
+def write_scans(path: Path, scans: Sequence[Scan]) -> int:
+    """One part of a store: all of these scans or, if that fails, none. Returns how many they are."""
     blobs = [scan.pictures[view] for scan in scans for view in VIEWS]
     ends = np.cumsum([len(blob) for blob in blobs])
     numbers = {name: np.stack([scan.numbers[name] for scan in scans]) for name in scans[0].numbers}
-    path = _part_path(folder, part)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb") as file:
         np.savez(file, pictures=np.frombuffer(b"".join(blobs), np.uint8), ends=ends, **numbers)
     os.replace(partial, path)
-    return len(part)
+    return len(scans)
 
 
 class Store:
-    """The scans of a folder in memory, their pictures still encoded. numbers: name -> array over all scans."""
+    """The scans of folders, or of single parts, in memory, their pictures still encoded. numbers: name -> array over
+    all scans, those that every part has."""
 
-    def __init__(self, folder: Path):
-        paths = sorted(folder.glob("part-*.npz"))
-        if not paths:
-            raise ValueError(f"{folder} holds no scans.")
+    def __init__(self, *folders: Path):
+        parts = [[folder] if folder.is_file() else sorted(folder.glob("part-*.npz")) for folder in folders]
+        for folder, found in zip(folders, parts, strict=True):
+            if not found:
+                raise ValueError(f"{folder} holds no scans.")
+        paths = [path for found in parts for path in found]
         self._pictures: list[bytes] = []
         columns: dict[str, list[np.ndarray]] = {}
         for path in paths:
@@ -168,7 +190,7 @@ class Store:
                 for name in part.files:
                     if name not in ("pictures", "ends"):
                         columns.setdefault(name, []).append(part[name])
-        self.numbers = {name: np.concatenate(values) for name, values in columns.items()}
+        self.numbers = {name: np.concatenate(found) for name, found in columns.items() if len(found) == len(paths)}
 
     def __len__(self) -> int:
         return len(self._pictures) // len(VIEWS)

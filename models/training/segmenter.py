@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.inference.images import encode_silhouette
 from models.networks.blocks import HEIGHT, VIEWS, WIDTH
 from models.networks.segmenter import FAULTS as CAPTURE_FAULTS
 from models.networks.segmenter import PEOPLE
 from models.render.capture import FAULTS
-from models.training.scans import Store
+from models.training.loop import Network
+from models.training.scans import TRUTH, Scan, Store, write_scans
 
 # What the renderer calls a bad capture, and what the segmenter is to say of it.
 _FAULT = {"cropped": "cropped", "blurred": "blurred", "wrong_pose": "pose"}
@@ -66,7 +69,7 @@ def _changed(
     return photo.clip(0, 255).astype(np.float32), mask, shown
 
 
-def segmenter_loss(network: nn.Module, given: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+def segmenter_loss(network: Network, given: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy and Dice loss of the mask (Milletari et al. 2016, doi 10.1109/3DV.2016.79), and of what is told."""
     seen = network(given["photos"].contiguous(memory_format=torch.channels_last))
     cross = functional.binary_cross_entropy_with_logits(seen.mask, given["masks"])
@@ -113,3 +116,27 @@ def evaluate(network: nn.Module, store: Store) -> dict[str, float]:
         "held_out_view": float(seen["view"][good].mean()),
         "held_out_people": float(seen["people"].mean()),
     }
+
+
+@torch.inference_mode()
+def write_segmented(network: nn.Module, photos: Path, folder: Path, *, device: str = "cpu") -> Iterator[int]:
+    """A store beside the store `photos`: the silhouettes that the network sees in them, with the same truth.
+
+    Yields how many of its files are there, file by file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network = network.to(device, memory_format=torch.channels_last).eval()
+    for done, path in enumerate(sorted(photos.glob("part-*.npz")), start=1):
+        target = folder / path.name
+        if not target.exists():
+            store = Store(path)
+            write_scans(target, [_segmented(network, store, scan, device) for scan in range(len(store))])
+        yield done
+
+
+def _segmented(network: nn.Module, store: Store, scan: int, device: str) -> Scan:
+    photos = np.stack([store.picture(scan, view)[..., 2::-1] for view in range(len(VIEWS))])
+    given = torch.from_numpy(photos.astype(np.float32)).permute(0, 3, 1, 2)  # channels last, as it lies
+    masks = (network(given.to(device)).mask.sigmoid() * 255).round().to(torch.uint8).cpu().numpy()
+    pictures = {view: encode_silhouette(mask) for view, mask in zip(VIEWS, masks, strict=True)}
+    return Scan(pictures, {name: store.numbers[name][scan] for name in TRUTH})

@@ -1,0 +1,56 @@
+"""`python -m models.training STEP --work FOLDER`: follow the recipe of the packaged checkpoints, or another one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from models.errors import ModelFileError
+
+SCANS = ("people", "silhouettes", "photos")
+NETWORKS = ("segmenter", "avatar", "avatar_photos", "estimator_shapes", "estimator_labels", "estimator_unlabelled")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m models.training", description=__doc__)
+    parser.add_argument("step", choices=[*SCANS, *NETWORKS, "all"], help="what to do; what it needs is done first")
+    parser.add_argument("--work", type=Path, required=True, help="folder for scans, states and curves")
+    parser.add_argument("--nhanes", type=Path, help="folder of DEMO.XPT, BMX.XPT and DXX.XPT, for the estimator")
+    parser.add_argument("--recipe", type=Path, help="a recipe other than the packaged checkpoints'")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=0, help="of the processor; as many as there are unless given")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render")
+    given = parser.parse_args(arguments)
+    import torch
+
+    from models.training.recipe import PACKAGED, read_recipe
+    from models.training.workshop import HELD_OUT, TRAINING, Workshop
+
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    try:
+        recipe = read_recipe(given.recipe or PACKAGED)
+    except ModelFileError as error:
+        print(error, file=sys.stderr)
+        return 2
+    started = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - started:7.0f} s  {text}", flush=True)
+
+    workshop = Workshop(
+        given.work, recipe, data=given.nhanes, device=given.device, workers=given.workers, tell=tell
+    )  # fmt: skip
+    for step in (*SCANS, *NETWORKS) if given.step == "all" else [given.step]:
+        if step in SCANS:
+            for part in (TRAINING, HELD_OUT):
+                getattr(workshop, step)(part)
+        else:
+            getattr(workshop, step)()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

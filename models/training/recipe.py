@@ -1,0 +1,77 @@
+"""What a training is made of: numbers of people, epochs, rates. The packaged checkpoints' is recipe.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.errors import ModelFileError
+from models.training.loop import Schedule
+
+PACKAGED = Path(__file__).with_name("recipe.toml")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class People(_Part):
+    """How many synthetic people there are to learn from, and how many others to look at the errors on."""
+
+    learnt_from: int = Field(ge=2)
+    held_out: int = Field(ge=2)
+
+
+class Photos(_Part):
+    """scans: how many people are in photos for the segmenter; segmented: how many others for the avatar; faulty: share
+    of the scans with a bad capture."""
+
+    scans: int = Field(ge=2)
+    segmented: int = Field(ge=2)
+    held_out_families: tuple[str, ...]
+    faulty: float = Field(ge=0, lt=1)
+
+
+class Measured(_Part):
+    """variants: how many bodies each measured person has; photographed: how many of these are in photos as well."""
+
+    variants: int = Field(ge=1)
+    photographed: int = Field(ge=1)
+
+
+class Stage(_Part):
+    """encoder: the share of the rate for an encoder that was trained in a stage before."""
+
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=2)
+    rate: float = Field(gt=0)
+    encoder: float = Field(default=1.0, ge=0, le=1)
+
+    def schedule(self) -> Schedule:
+        return Schedule(self.epochs, self.batch, self.rate, encoder=self.encoder)
+
+
+class Recipe(_Part):
+    seed: int = Field(ge=0)
+    people: People
+    photos: Photos
+    measured: Measured
+    segmenter: Stage
+    avatar: Stage
+    avatar_photos: Stage
+    estimator_shapes: Stage
+    estimator_labels: Stage
+    estimator_unlabelled: Stage
+
+
+def read_recipe(path: Path = PACKAGED) -> Recipe:
+    """The recipe of a TOML file. Raises: ModelFileError naming each key that is wrong."""
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ModelFileError(f"{path} cannot be read: {error}.", remedy="A recipe is a TOML file.") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ModelFileError(f"{path} is not a recipe: {wrong}.", remedy=f"Compare it with {PACKAGED}.") from error
