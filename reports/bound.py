@@ -69,6 +69,11 @@ class Bound:
         return self.results["plan"].get("document") or {}
 
     @cached_property
+    def protocol(self) -> Mapping[str, Any]:
+        """The answers of the study's protocol; empty where none was given."""
+        return (self.results.get("protocol") or {}).get("document") or {}
+
+    @cached_property
     def level(self) -> str:
         return level_text(self.plan.get("level", 0.95))
 
@@ -140,9 +145,13 @@ class Bound:
         return [self.words(note) for note in self.results.get("notes") or []]
 
     @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that every page must say: those that speak of synthetic data or rendered photos."""
+        return tuple(note for note in self.notes if re.search(r"\b(synthetic|rendered)\b", note, re.I))
+
+    @cached_property
     def banner(self) -> str:
-        """What every page must say: the first note that speaks of synthetic data or rendered photos."""
-        return next((note for note in self.notes if re.search(r"\b(synthetic|rendered)\b", note, re.I)), "")
+        return " ".join(self.warnings)
 
     @cached_property
     def by_method(self) -> dict[str, pd.DataFrame]:
@@ -180,6 +189,24 @@ class Bound:
     def p(self, *path: str | int, prose: bool = False) -> Value:
         found = self.at(path)
         return Value(p_value(found) if prose else p_text(found), pointer(*path), found)
+
+    def percent(self, *path: str | int, places: int = 0) -> Value:
+        """A share as a percentage: 0.83 is "83%"."""
+        found = self.at(path)
+        return Value(f"{number(None if found is None else 100 * found, places)}%", pointer(*path), found)
+
+    def scaled(self, *path: str | int, places: int = 1) -> tuple[Inline, ...]:
+        """A share with its interval as percentages, for tables."""
+        item = estimate_of(self.at(path))
+        if item["estimate"] is None:
+            return (ABSENT,)
+
+        def end(name: str) -> Value:
+            return Value(number(100 * item[name], places), pointer(*path, name), item[name])
+
+        if item["low"] is None or item["high"] is None:
+            return (end("estimate"),)
+        return (end("estimate"), " ", Small(("(", end("low"), " to ", end("high"), ")"), below=True))
 
     def ends(self, *path: str | int, places: int = 2) -> tuple[Inline, ...]:
         """The interval: "−0.37 to 0.09"; nothing where there is none."""

@@ -15,10 +15,19 @@ from reports.bound import Bound
 from reports.document import Document
 from reports.kinds import Made, Order
 from reports.sections.agreement import agreement
+from reports.sections.body_measurements import body_measurements
+from reports.sections.calibration import calibration
+from reports.sections.change import change
 from reports.sections.comparisons import comparisons
+from reports.sections.deviations import deviations
+from reports.sections.fairness import fairness
+from reports.sections.intended_use import intended_use, protocol
 from reports.sections.methods import methods
 from reports.sections.participants import exclusions, participants
+from reports.sections.precision import precision
 from reports.sections.provenance import provenance
+from reports.sections.scans import scans
+from reports.sections.sensitivity import sensitivity
 from reports.sections.subgroups import subgroups
 from reports.sections.summary import summary, title_facts
 from reports.wording import sentence
@@ -34,7 +43,10 @@ def build(registry: Registry, order: Order, progress: Progress) -> Made:
     """The validation report of a registered study."""
     from studies.registry.analysis import analyze_study
 
-    return made(analyze_study(registry, order.study, index=order.index, progress=progress), index=order.index)
+    return made(
+        analyze_study(registry, order.study, index=order.index, run=order.run, empty=True, progress=progress),
+        index=order.index,
+    )
 
 
 def made(analysis: StudyAnalysis, *, index: str | None = None) -> Made:
@@ -78,12 +90,22 @@ def validation_report(analysis: StudyAnalysis, *, created: dt.datetime | None = 
         keywords=("method comparison", "agreement", report.measurand),
         sections=(
             summary(report),
+            intended_use(report),
             participants(report),
+            scans(report),
             methods(report),
             agreement(report),
             comparisons(report),
             subgroups(report),
+            fairness(report),
+            precision(report),
+            change(report),
+            body_measurements(report),
+            sensitivity(report),
+            calibration(report),
             exclusions(report),
+            deviations(report),
+            protocol(report),
             provenance(report),
         ),
     )

@@ -155,7 +155,7 @@ def _further(
         "precision": repeated,
         "change": change(table, plan, tests, repeated),
         "body_measurements": body_measurements(frames, plan, eligible),
-        "sensitivity": sensitivity(frames, plan, tests, derived, table, paired.used, scans),
+        "sensitivity": sensitivity(frames, plan, tests, derived, table, paired.used, scans, results["tests"]),
         "calibration": calibration(table, paired.used, scans, plan, tests),
     }
 

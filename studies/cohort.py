@@ -17,6 +17,8 @@ from studies.plan_model import Plan, Subgroup
 
 NOT_RECORDED = "Not recorded"
 ALL = "All"
+EXTREMES = 10
+"""The lowest and the highest value are shown where every group has at least so many times the minimum cell."""
 
 _MEASURED = ("stature_cm", "weight_kg", "bmi", "waist_cm")
 _AGE_BAND = Subgroup(name="age_band", label="Age (years)", attribute="age", cut_points=[18, 40, 60])
@@ -103,14 +105,17 @@ def _continuous(
     finite = np.isfinite(values)
     counts = np.array([(mask & finite).sum() for mask in members.values()])
     hide = hidden(counts, minimum, totals_known=False)[0] | small
+    # The lowest and the highest value are each one person's own, and those of all are those of a group.
+    extremes = bool((counts[counts > 0] >= EXTREMES * minimum).all()) or minimum == 1
     cells = {
-        group: {"n": None, "suppressed": True} if hide[column] else _summary(values[mask & finite])
+        group: {"n": None, "suppressed": True} if hide[column] else _summary(values[mask & finite], extremes=extremes)
         for column, (group, mask) in enumerate(members.items())
     }
     return {"characteristic": label, "unit": unit, "kind": "continuous", "values": cells}
 
 
-def _summary(values: np.ndarray) -> dict[str, Any]:
+def _summary(values: np.ndarray, *, extremes: bool) -> dict[str, Any]:
+    """`extremes`: show the lowest and the highest value."""
     if not len(values):
         return {"n": 0, **dict.fromkeys(("mean", "sd", "min", "max", "median", "q1", "q3"))}
     q1, median, q3 = np.percentile(values, [25, 50, 75])
@@ -118,8 +123,8 @@ def _summary(values: np.ndarray) -> dict[str, Any]:
         "n": len(values),
         "mean": float(values.mean()),
         "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
-        "min": float(values.min()),
-        "max": float(values.max()),
+        "min": float(values.min()) if extremes else None,
+        "max": float(values.max()) if extremes else None,
         "median": float(median),
         "q1": float(q1),
         "q3": float(q3),

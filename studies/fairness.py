@@ -54,6 +54,7 @@ def fairness(table: pd.DataFrame, plan: Plan, index: str, subgroups: dict[str, A
     adjusted = adjust_tests([item for _, _, item in made])
     for (name, test, _), item in zip(made, adjusted, strict=True):
         told = item.to_dict()
+        told["groups"] = [group for group in subgroups[name]["by_group"] if group in told["groups"]]
         found[name]["tests"][test] = {
             key: told[key] for key in ("statistic", "df1", "df2", "p_value", "p_adjusted", "groups")
         }

@@ -41,16 +41,17 @@ class Scenario:
 
 def sensitivity(
     frames: Frames, plan: Plan, tests: list[str], derived: Derived, table: pd.DataFrame, used: pd.DataFrame,
-    scans: pd.DataFrame | None,
+    scans: pd.DataFrame | None, tested: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """{"planned": FIGURES, "scenarios": [{"name", "label", FIGURES...}], "failures": FAILURES}.
 
     FIGURES: n, subjects, bias, sd, lower, upper, mae, rmse, ccc; or n null and suppressed, or n 0 with a reason.
     A scenario that gives the very pairs of the plan says so in `same`. FAILURES: see `_failures`.
-    table: one row a pair by the plan. used: measurements in the analysis.
+    table: one row a pair by the plan. used: measurements in the analysis. tested: `results["tests"]`, of which the
+    planned figures are.
     """
     index = tests[0]
-    planned = _figures(table, plan, index)
+    planned = _planned(tested.get(index) or {}, plan)
     found = []
     for scenario in _scenarios(frames, plan, tests, derived, table, used):
         other = scenario.table()
@@ -174,6 +175,18 @@ def _figures(table: pd.DataFrame, plan: Plan, index: str) -> dict[str, Any]:
         "rmse": errors.rmse.to_dict(),
         "ccc": attempt(concordance, level=plan.level).to_dict(),
     }
+
+
+def _planned(result: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """The figures of the analysis itself: computed once, the same everywhere."""
+    if not result.get("n"):
+        return {"n": 0, "reason": "no pairs"}
+    subjects = result.get("subjects") or result["n"]
+    if subjects < plan.minimum_cell:
+        return {"n": None, "suppressed": True, "minimum_cell": plan.minimum_cell}
+    figures = {key: result[key] for key in ("bias", "sd", "mae", "rmse", "ccc")}
+    limits = {key: result["limits"][key] for key in ("lower", "upper")}
+    return {"n": result["n"], "subjects": subjects, **figures, **limits}
 
 
 def _failures(

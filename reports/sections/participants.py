@@ -146,7 +146,11 @@ def _cohort(report: Bound) -> Section:
             hidden |= any(NOT_SHOWN in cell for cell in cells)
             label = group_label(level["level"], "sex" if sex else "")
             out.append(Row((label, *cells), indent=1))
-    notes = ["Mean ± standard deviation (median; lowest to highest) or count (percentage)."]
+    extremes = any((row.get("values") or {}).get(group, {}).get("min") is not None for row in rows for group in groups)
+    spread = "lowest to highest" if extremes else "quartiles"
+    notes = [f"Mean ± standard deviation (median; {spread}) or count (percentage)."]
+    if not extremes:
+        notes.append("The lowest and the highest value, each one person's own, are not shown of groups of this size.")
     if hidden:
         least = report.plan.get("minimum_cell")
         few = f" below {least}" if least else " that are small"
@@ -172,12 +176,12 @@ def _continuous(report: Bound, path: tuple[str | int, ...]) -> tuple[Inline, ...
     out: list[Inline] = [report.value(*path, "mean", places=1)]
     if found.get("sd") is not None:
         out += [" ± ", report.value(*path, "sd", places=1)]
-    rest: list[Inline] = ["("]
-    for key, before in (("median", ""), ("min", "; "), ("max", " to ")):
-        if found.get(key) is None:
-            return tuple(out)
-        rest += [before, report.value(*path, key, places=1)]
-    return (*out, " ", Small((*rest, ")"), below=True))
+    ends = ("min", "max") if found.get("min") is not None else ("q1", "q3")
+    if any(found.get(key) is None for key in ("median", *ends)):
+        return tuple(out)
+    rest: list[Inline] = ["(", report.value(*path, "median", places=1), "; "]
+    rest += [report.value(*path, ends[0], places=1), " to ", report.value(*path, ends[1], places=1), ")"]
+    return (*out, " ", Small(tuple(rest), below=True))
 
 
 def _categorical(report: Bound, path: tuple[str | int, ...]) -> tuple[Inline, ...]:

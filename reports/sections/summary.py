@@ -38,9 +38,9 @@ def summary(report: Bound) -> Section:
         ]
     elif not report.comparators:
         blocks.append(Paragraph("The plan names no comparator, so the error is not compared with another method's."))
-    notes = [note for note in report.notes if note != report.banner]
-    if report.banner:
-        blocks.append(Callout("These are not clinical data", (report.banner,), "unsure"))
+    notes = [note for note in report.notes if note not in report.warnings]
+    if report.warnings:
+        blocks.append(Callout("These are not clinical data", report.warnings, "unsure"))
     if not report.results["plan"].get("locked"):
         unlocked = [note for note in notes if "not locked" in note]
         notes = [note for note in notes if note not in unlocked]
