@@ -50,8 +50,13 @@ def read_checkpoint(path: Path | str) -> Loaded:
     return Loaded(card, network_of(card, read_weights(path), path))
 
 
-def write_checkpoint(folder: Path | str, description: Description, module: nn.Module, *, replace: bool = False) -> Path:
+def write_checkpoint(
+    folder: Path | str, description: Description, module: nn.Module, *, half: bool = False, replace: bool = False
+) -> Path:
     """Write a network and its card into `folder`; returns the path of the weights.
+
+    half: store what was learnt in half precision, in half the space. Whoever reads the checkpoint gets the rounded
+    numbers; so measure what comes back, not `module`.
 
     The weights are checked as if they were read, so that nothing is written that would be refused. Each file is there
     whole or not at all, the card last: without its card a file is no checkpoint. The same weights and description give
@@ -59,7 +64,11 @@ def write_checkpoint(folder: Path | str, description: Description, module: nn.Mo
     `replace`.
     """
     folder = Path(folder)
-    raw = save({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    if half:
+        learnt = [name for name, parameter in module.named_parameters() if parameter.dtype == torch.float32]
+        tensors |= {name: tensors[name].half() for name in learnt}
+    raw = save(tensors)
     said = {key: getattr(description, key) for key in Description.model_fields}
     card = Card(**said, weights_sha256=hashlib.sha256(raw).hexdigest())
     path = folder / f"{card.stem}{WEIGHTS}"
@@ -159,7 +168,7 @@ def _check_fit(tensors: dict[str, dict[str, Any]], expected: dict[str, Tensor], 
                 remedy=remedy,
             )
         dtype = tensors[name]["dtype"]
-        if _DTYPES.get(dtype) != tensor.dtype:
+        if _DTYPES.get(dtype) != tensor.dtype and not _is_half_of(dtype, tensor):
             raise ModelFileError(
                 f"{path}: '{name}' is stored as {dtype}, but '{architecture}' has "
                 f"{str(tensor.dtype).removeprefix('torch.')}.",
@@ -167,10 +176,16 @@ def _check_fit(tensors: dict[str, dict[str, Any]], expected: dict[str, Tensor], 
             )
 
 
+def _is_half_of(dtype: str, tensor: Tensor) -> bool:
+    """Half precision goes into single without a loss; nothing else may change its type."""
+    return dtype == "F16" and tensor.dtype == torch.float32
+
+
 def _tensor(stored: dict[str, Any], like: Tensor) -> Tensor:
     if not stored["data"]:
         return torch.empty(tuple(like.shape), dtype=like.dtype)
-    return torch.frombuffer(stored["data"], dtype=like.dtype).reshape(tuple(like.shape))
+    numbers = torch.frombuffer(stored["data"], dtype=_DTYPES[stored["dtype"]])
+    return numbers.to(like.dtype).reshape(tuple(like.shape))
 
 
 def _shape(shape: Iterable[int]) -> str:

@@ -90,6 +90,24 @@ def test_weights_in_another_memory_format_are_stored_as_they_are_meant(tmp_path:
     assert path.read_bytes() == tiny.read_bytes()
 
 
+def test_weights_in_half_precision_come_back_in_single(tmp_path: Path, tiny: Path) -> None:
+    loaded = read_checkpoint(tiny)
+    said = {key: getattr(loaded.card, key) for key in Description.model_fields}
+    path = write_checkpoint(tmp_path / "half", Description(**said), loaded.module, half=True)
+    assert path.stat().st_size < 0.8 * tiny.stat().st_size  # a small network with a long header
+    expected, found = loaded.module.state_dict(), read_checkpoint(path).module.state_dict()
+    learnt = {name for name, _ in loaded.module.named_parameters()}
+    for name, tensor in found.items():
+        assert torch.equal(tensor, expected[name].half().float() if name in learnt else expected[name]), name
+    again = write_checkpoint(tmp_path / "again", Description(**said), read_checkpoint(path).module, half=True)
+    assert again.read_bytes() == path.read_bytes()
+    large = read_checkpoint(tiny).module
+    with torch.no_grad():
+        next(large.parameters()).fill_(1e6)
+    with pytest.raises(ModelFileError, match="not finite numbers"):
+        write_checkpoint(tmp_path / "large", Description(**said), large, half=True)
+
+
 def test_reading_draws_no_random_numbers(tiny: Path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(3)
@@ -155,8 +173,8 @@ def of_another_shape(state: dict[str, torch.Tensor]) -> None:
     state[first(state)] = state[first(state)][:1].clone()
 
 
-def of_half_precision(state: dict[str, torch.Tensor]) -> None:
-    state[first(state)] = state[first(state)].half()
+def of_brain_floats(state: dict[str, torch.Tensor]) -> None:
+    state[first(state)] = state[first(state)].bfloat16()
 
 
 def of_whole_numbers(state: dict[str, torch.Tensor]) -> None:
@@ -185,7 +203,7 @@ def renamed(state: dict[str, torch.Tensor]) -> None:
         (without_one, "lacks weights that 'unet-1' has: "),
         (with_one_more, "has weights that 'unet-1' has not: extra."),
         (of_another_shape, "has the shape 1"),
-        (of_half_precision, "is stored as F16, but 'unet-1' has float32."),
+        (of_brain_floats, "is stored as BF16, but 'unet-1' has float32."),
         (of_whole_numbers, "is stored as I32, but 'unet-1' has float32."),
         (of_complex_numbers, "is stored as C64, but 'unet-1' has float32."),
         (with_nan, "holds weights that are not finite numbers (NaN or infinite): "),
