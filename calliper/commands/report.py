@@ -58,3 +58,42 @@ def make(
         print(f"{name.upper():<5} {path}")
     if strict and made.failed:
         raise typer.Exit(7)
+
+
+@app.command()
+def protocol(
+    study: StudyName,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it here to fill in; by default to standard output.")
+    ] = None,
+    new: Annotated[
+        Path | None, typer.Option("--set", metavar="FILE", help="Take this file as the next version of the protocol.")
+    ] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """What only a person can say of the study, question by question: write it as YAML to fill in, or take it back."""
+    from reports.files import write_atomically
+    from studies.errors import UsageError
+    from studies.protocol import QUESTIONS, load_protocol, open_questions, protocol_yaml
+    from studies.registry.protocols import set_protocol, study_protocol
+    from studies.registry.workspace import open_registry
+
+    if new is not None and out is not None:
+        raise UsageError("--set and --out do not go together.", remedy="Give one of them.")
+    with open_registry(workspace) as registry:
+        if new is None:
+            held = study_protocol(registry, study)
+            text = protocol_yaml(held["document"] if held else None, about=study)
+            if out is None:
+                print(text, end="")
+            else:
+                print(f"Protocol: {write_atomically(out, text.encode('utf-8'))}")
+            return
+        document = load_protocol(new)
+        held = set_protocol(registry, study, document)
+    left = open_questions(document)
+    print(
+        f"Protocol of '{study}', version {held['version']}: {len(QUESTIONS) - len(left)} of {len(QUESTIONS)} answered."
+    )
+    if left:
+        print(f"Open: {', '.join(question.path for question in left)}.")

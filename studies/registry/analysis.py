@@ -14,6 +14,7 @@ from studies.registry.catalogue import current_plan, find_study, plan_versions
 from studies.registry.frames import StudyFrames, finished_run, study_frames
 from studies.registry.leakage import run_leak_notes
 from studies.registry.outcomes import outcome_notes
+from studies.registry.protocols import current_protocol
 from studies.registry.provenance import study_provenance
 from studies.registry.runs import checkpoints_of, find_run
 from studies.registry.scans import scans_hash, study_scans
@@ -69,6 +70,7 @@ def study_inputs(
             "scans": scans,
             "scans_hash": scans_hash(scans),
             "run": None if number is None else _run(connection, study.id, number, newest),
+            "protocol": current_protocol(connection, study.id),
         }
 
 

@@ -389,6 +389,21 @@ class AnalysisPlan(Base):
     study: Mapped[Study] = relationship(back_populates="plans")
 
 
+class Protocol(Base):
+    """One version of what only a person knows of a study (`studies.protocol`). Versions are never changed."""
+
+    __tablename__ = "protocol"
+    __table_args__ = (UniqueConstraint("study_id", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    version: Mapped[int]
+    document: Mapped[dict[str, Any]]
+    sha256: Mapped[str]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+
+
 class Report(Base):
     """A report as it was made. Triggers in both databases refuse every change.
 
