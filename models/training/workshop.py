@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from models.render.capture import FAULTS
 from models.training import avatar, bodyfat, segmenter
 from models.training.loop import Tell, learnt, train
 from models.training.nhanes import DATASET, REFERENCE, read_adults
+from models.training.package import describe, write_packaged
 from models.training.people import bodies_of, draw_people
 from models.training.recipe import Recipe
 from models.training.scans import MEASURED, Scan, Store, photos_of, silhouettes_of, write_store
@@ -298,6 +299,40 @@ class Workshop:
     def estimator_unlabelled(self) -> nn.Module:
         """Stage 3: people without one as well."""
         return self._estimator("estimator_unlabelled", self.estimator_labels, labelled_only=False)
+
+    def calibrated(self) -> nn.Module:
+        """The estimator with SDs that hold for the people who were kept to choose by, whole scans with the profile."""
+        network = self.estimator_unlabelled()
+        measured = self.measured(LEARNT_FROM, rendered="measured")
+        choice = np.flatnonzero(measured.people["part"].eq("choice") & measured.people[REFERENCE].notna())
+        scans = measured.scans(choice)
+        mean, sd = bodyfat.predict(network, measured.store, measured.labels, scans)
+        factor = bodyfat.calibrate(network, measured.labels.bfp[scans], mean, sd)
+        self.tell(f"calibrated: SDs times {factor:.3f}")
+        return network
+
+    def package(self, folder: Path, version: int, metrics: Mapping[str, Any]) -> list[Path]:
+        """Write the three checkpoints. metrics: by kind, what was measured of them (see `models.checkpoints.card`)."""
+        recipe, body = self.recipe, open_body()
+        learnt_from = self._adults()
+        subjects = learnt_from.loc[learnt_from["part"].isin(LEARNT_FROM), "subject"].tolist()
+        figures = {
+            "learnt_from": recipe.photos.scans, "people": recipe.people.learnt_from,
+            "segmented": recipe.photos.segmented, "faulty": recipe.photos.faulty,
+            "held_out": ", ".join(recipe.photos.held_out_families).replace("_", " "),
+        }  # fmt: skip
+        kinds: dict[str, tuple[str, dict[str, Any], Callable[[], nn.Module], list[str]]] = {
+            "segmenter": (SEGMENTER, {}, self.segmenter, []),
+            "avatar": (AVATAR, {"n_betas": body.n_betas, **ENCODER}, self.avatar_photos, []),
+            "estimator": (ESTIMATOR, dict(ENCODER), self.calibrated, subjects),
+        }
+        written = []
+        for kind, (architecture, hyperparameters, network, people) in kinds.items():
+            said = describe(
+                kind, version, architecture, hyperparameters, figures, subjects=people, metrics=metrics.get(kind, [])
+            )
+            written.append(write_packaged(folder, said, network()))
+        return written
 
     def _estimator(self, name: str, before: Callable[[], nn.Module], *, labelled_only: bool) -> nn.Module:
         network = self._network(ESTIMATOR, **ENCODER)

@@ -11,6 +11,7 @@ import pyreadstat
 import pytest
 
 from models.body import open_body
+from models.checkpoints import Card, read_checkpoint, trained_on
 from models.errors import ModelFileError
 from models.training.__main__ import main
 from models.training.nhanes import DATASET, REFERENCE, read_adults
@@ -91,6 +92,10 @@ def test_the_adults_are_those_that_a_study_renders(shared: Path) -> None:
     assert np.allclose(found[REFERENCE], expected, equal_nan=True)
 
 
+def checkpoints_of(folder: Path) -> dict[str, Card]:
+    return {card.kind: card for path in folder.glob("*.safetensors") for card in [read_checkpoint(path).card]}
+
+
 def test_every_step_of_a_recipe(survey: Path, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--work", str(tmp_path), "--recipe", str(recipe), "--nhanes", str(survey), "--workers", "1"]
     assert main(["all", *given]) == 0
@@ -98,9 +103,22 @@ def test_every_step_of_a_recipe(survey: Path, recipe: Path, tmp_path: Path, caps
         lines = [json.loads(line) for line in (tmp_path / stage / "curve.jsonl").read_text().splitlines()]
         assert [line["epoch"] for line in lines] == [1], stage
         assert np.isfinite(list(lines[0].values())).all(), stage
+    first = checkpoints_of(tmp_path / "checkpoints")
+    assert set(first) == {"segmenter", "avatar", "estimator"}
     capsys.readouterr()
-    assert main(["all", *given]) == 0  # all is there
-    assert "step" not in capsys.readouterr().out
+    (tmp_path / "metrics.json").write_text('{"avatar": [{"name": "error", "value": 3.5, "data": "rendered"}]}')
+    assert main(["all", *given, "--metrics", str(tmp_path / "metrics.json")]) == 0  # all is there
+    assert ": step " not in capsys.readouterr().out
+    again = checkpoints_of(tmp_path / "checkpoints")
+    assert {kind: card.weights_sha256 for kind, card in again.items()} == {
+        kind: card.weights_sha256 for kind, card in first.items()
+    }
+    assert [metric.name for metric in again["avatar"].metrics] == ["error"]
+    adults = read_adults(survey)["subject"]
+    learnt_from = {subject for subject in adults if part_of(DATASET, subject) != "test"}
+    assert trained_on(again["estimator"], DATASET, adults) == learnt_from
+    assert again["avatar"].training.subjects == again["segmenter"].training.subjects == 0
+    assert sum(path.stat().st_size for path in (tmp_path / "checkpoints").glob("*")) < 10e6
     workshop = Workshop(tmp_path, read_recipe(recipe), data=survey, workers=1)
     measured = workshop.measured(LEARNT_FROM, rendered="measured")
     assert not [subject for subject in measured.people["subject"] if part_of(DATASET, subject) == "test"]
