@@ -202,7 +202,7 @@ class Document:
 
     running: short title at the head of every page. banner: what every page must say (e.g. that the data are synthetic).
     created: date in the file's metadata; without one, files carry a fixed date, so that the same report has the same
-    bytes.
+    bytes. contents: whether there is a table of contents; a document of one page needs none.
     """
 
     title: str
@@ -215,6 +215,7 @@ class Document:
     footer: str = ""
     created: dt.datetime | None = None
     keywords: tuple[str, ...] = field(default=())
+    contents: bool = True
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -260,6 +261,7 @@ class Document:
             "banner": clean(self.banner),
             "footer": clean(self.footer),
             "keywords": [clean(word) for word in self.keywords],
+            "contents": self.contents,
             "sections": [_block(section, numbers, 2) for section in self.sections],
         }
 
