@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,8 @@ from studies.registry.reports import (
 from studies.registry.schema import FrozenInputs, Report
 from studies.registry.workspace import Registry
 
+_UNREAL = re.compile(r"\b(synthetic|rendered)\b", re.IGNORECASE)
+"""In a note that every page must carry."""
 MAKING = ".making-"
 """How the folder of a report begins until the report has its number."""
 
@@ -113,6 +116,7 @@ def _manifest(
         "index": made.index,
         "data": {key: value for key, value in data.items() if isinstance(value, str | int)},
         "run": results.get("run"),
+        "caution": next((note for note in results.get("notes") or [] if _UNREAL.search(note)), ""),
         "software": software_versions(),
         "files": files,
         "results_sha256": sha256_of(results_json(results)),

@@ -10,7 +10,21 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from reports.document import Code, Column, Document, Facts, Inlines, List, Paragraph, Row, Section, Strong, Table
+from reports.document import (
+    Code,
+    Column,
+    Document,
+    Facts,
+    Inline,
+    Inlines,
+    List,
+    Paragraph,
+    Row,
+    Section,
+    Small,
+    Strong,
+    Table,
+)
 from reports.html import render_html
 from reports.pdf import render_pdf
 from reports.signer_keys import ED25519, PROVES, short_fingerprint
@@ -57,12 +71,14 @@ def signature_sheet(record: ReportRecord, signatures: Sequence[Signed]) -> Docum
             (
                 ("Report", Code(record.name)),
                 ("Made", f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC by {record.created_by}"),
-                ("SHA-256", Code(_grouped(record.sha256))),
+                ("SHA-256", _grouped(record.sha256)),
             )
         ),
+        banner=record.manifest.get("caution", ""),
         footer=f"Calliper {record.manifest['software']['calliper']} · report {record.sha256[:16]}",
         created=signatures[-1].at.astimezone(UTC),
         keywords=("signatures", "electronic signature"),
+        contents=False,
         sections=(
             Section("signatures", "Signatures", tuple(_signature(signed) for signed in signatures)),
             _signed_files(record),
@@ -75,9 +91,12 @@ def _kind(record: ReportRecord) -> str:
     return f"{record.kind.replace('-', ' ')} report" if "card" not in record.kind else record.kind.replace("-", " ")
 
 
-def _grouped(digest: str) -> str:
-    """A hash in groups of eight, which can be compared by eye and broken between lines."""
-    return " ".join(digest[start : start + 8] for start in range(0, len(digest), 8))
+def _grouped(digest: str) -> tuple[Inline, ...]:
+    """A hash in groups of eight, which can be compared by eye; lines break between groups only."""
+    groups: list[Inline] = []
+    for start in range(0, len(digest), 8):
+        groups += [" ", Small(Code(digest[start : start + 8]))]
+    return tuple(groups[1:])
 
 
 def _signature(signed: Signed) -> Section:
@@ -96,19 +115,19 @@ def _signature(signed: Signed) -> Section:
     anchor = signed.anchor
     items += [
         ("Audit trail", (f"at event {anchor.number:,}, ", Code(anchor.hash[:16]))),
-        ("Signature", Code(_grouped(signed.value))),
+        ("Signature", _grouped(signed.value)),
     ]
     title = f"{signed.number}. {signer['name']}, {said['meaning']}"
     return Section(f"signature-{signed.number}", title, (Facts(tuple(items)),))
 
 
 def _signed_files(record: ReportRecord) -> Section:
-    rows = [Row((item["name"], Code(_grouped(item["sha256"])))) for item in record.files]
+    rows = [Row((item["name"], _grouped(item["sha256"]))) for item in record.files]
     names = {item["name"] for item in record.files}
     if "results.json" not in names:
-        rows.append(Row(("results.json (not written)", Code(_grouped(record.results_sha256)))))
+        rows.append(Row(("results.json (not written)", _grouped(record.results_sha256))))
     if inputs := record.manifest.get("inputs_sha256"):
-        rows.append(Row(("frozen inputs", Code(_grouped(inputs)))))
+        rows.append(Row(("frozen inputs", _grouped(inputs))))
     table = Table(
         "table-files",
         "Files of the report and their SHA-256",

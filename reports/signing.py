@@ -355,7 +355,7 @@ def _check_ed25519(signed: Signed, who: str) -> SignatureCheck:
 
 def check_all(signatures: Sequence[Signed], report_sha256: str, registry: Registry | None) -> list[SignatureCheck]:
     """Check signatures in order, each against the one before it."""
-    befores = [None, *signatures[:-1]]
+    befores = [None, *signatures][: len(signatures)]
     return [
         check_signature(signed, report_sha256, before, registry)
         for signed, before in zip(signatures, befores, strict=True)

@@ -39,7 +39,7 @@ def deidentified(inputs: dict[str, Any]) -> dict[str, Any]:
     measurements, scans = inputs["measurements"], inputs.get("scans")
     people = pd.Index(subjects["subject_id"].astype("object"))
     rng = np.random.default_rng(secrets.randbits(256))
-    codes = _codes(len(people), rng)
+    codes = _codes(people, rng)
     shifts = _shifts(len(people), rng)
     least = plan.minimum_cell
     labels = _shared_or_coded(visits["visit"], visits["subject_id"], least, "visit-", keep=plan.visits or ())
@@ -78,9 +78,13 @@ def deidentified(inputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _codes(count: int, rng: np.random.Generator) -> NDArray[np.object_]:
-    digits = max(4, len(str(count)))
-    return np.array([f"S{number + 1:0{digits}d}" for number in rng.permutation(count)], dtype=object)
+def _codes(people: pd.Index, rng: np.random.Generator) -> NDArray[np.object_]:
+    """Codes that begin as no identifier does, so that none can be taken for one."""
+    prefix = "S"
+    while any(str(name).upper().startswith(prefix) for name in people):
+        prefix = f"C{prefix}"
+    digits = max(4, len(str(len(people))))
+    return np.array([f"{prefix}{number + 1:0{digits}d}" for number in rng.permutation(len(people))], dtype=object)
 
 
 def _shifts(count: int, rng: np.random.Generator) -> NDArray[np.timedelta64]:
@@ -125,6 +129,8 @@ def risk(inputs: dict[str, Any]) -> dict[str, Any]:
             column = column.floordiv(_BAND_YEARS)
         elif pd.api.types.is_float_dtype(column) and column.nunique() > plan.minimum_cell:
             continue  # a measured number is no trait that others know
+        if column.nunique(dropna=False) < 2:
+            continue  # nobody can be told from another by what all share
         traits[name] = column.astype("object").where(column.notna(), "").astype("str")
     sizes = pd.Series(len(subjects), index=subjects.index)
     if len(traits.columns):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from calliper.commands import report_signing
 from calliper.default_command import DEFAULT, WithDefault
 from calliper.options import DEFAULT_WORKSPACE, StudyName, Workspace
 from reports.kinds import KINDS
@@ -97,3 +98,6 @@ def protocol(
     )
     if left:
         print(f"Open: {', '.join(question.path for question in left)}.")
+
+
+report_signing.add_to(app)
