@@ -28,9 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for the checkpoints; WORK/checkpoints unless given")
     parser.add_argument("--version", type=int, default=1, help="of the checkpoints")
     parser.add_argument("--metrics", type=Path, help="JSON: kind of checkpoint -> list of what was measured of it")
+    parser.add_argument("--seeds", type=int, default=3, help="of label_efficiency")
+    parser.add_argument("--steps", type=int, default=600, help="of label_efficiency")
     given = parser.parse_args(arguments)
     import torch
 
+    from models.training.label_efficiency import LABELS, label_curve
     from models.training.recipe import PACKAGED, read_recipe
     from models.training.workshop import HELD_OUT, TRAINING, Workshop
 
@@ -54,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
             metrics = json.loads(given.metrics.read_text(encoding="utf-8")) if given.metrics else {}
             for path in workshop.package(given.out or given.work / "checkpoints", given.version, metrics):
                 tell(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
+        elif step == "label_efficiency":
+            for row in label_curve(workshop, LABELS, seeds=given.seeds, steps=given.steps):
+                tell(" · ".join(f"{key} {value}" for key, value in row.items()))
         elif step in SCANS:
             for part in (TRAINING, HELD_OUT):
                 getattr(workshop, step)(part)

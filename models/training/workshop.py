@@ -220,7 +220,7 @@ class Workshop:
 
     def segmenter(self) -> nn.Module:
         """Photo -> silhouette."""
-        stage, network = self.recipe.segmenter.schedule(), self._network(SEGMENTER)
+        stage, network = self.recipe.segmenter.schedule(), self.network(SEGMENTER)
         if (done := learnt(self.folder / "segmenter", network)) is not None:
             return done
         photos, held_out = self.photos(TRAINING), self.photos(HELD_OUT)
@@ -247,7 +247,7 @@ class Workshop:
 
     def _avatar(self, name: str, scans: Callable[[str], Store], before: nn.Module | None) -> nn.Module:
         body = open_body()
-        network = self._network(AVATAR, n_betas=body.n_betas, **ENCODER)
+        network = self.network(AVATAR, n_betas=body.n_betas, **ENCODER)
         if (done := learnt(self.folder / name, network)) is not None:
             return done
         known, held_out = scans(TRAINING), scans(HELD_OUT)
@@ -265,7 +265,7 @@ class Workshop:
 
     def estimator_shapes(self) -> nn.Module:
         """Stage 1: volume and girths, beginning with the avatar's encoder."""
-        network = self._network(ESTIMATOR, **ENCODER)
+        network = self.network(ESTIMATOR, **ENCODER)
         if (done := learnt(self.folder / "estimator_shapes", network)) is not None:
             return done
         bodyfat.take_encoder(network, self.avatar_photos())
@@ -335,7 +335,7 @@ class Workshop:
         return written
 
     def _estimator(self, name: str, before: Callable[[], nn.Module], *, labelled_only: bool) -> nn.Module:
-        network = self._network(ESTIMATOR, **ENCODER)
+        network = self.network(ESTIMATOR, **ENCODER)
         if (done := learnt(self.folder / name, network)) is not None:
             return done
         network.load_state_dict(before().state_dict())
@@ -353,8 +353,9 @@ class Workshop:
             tell=self._progress(name), teacher=None if labelled_only else loss.follow,
         )  # fmt: skip
 
-    def _network(self, architecture: str, **hyperparameters: Any) -> nn.Module:
-        torch.manual_seed(self.recipe.seed)
+    def network(self, architecture: str, *, seed: int | None = None, **hyperparameters: Any) -> nn.Module:
+        """A network that has learnt nothing yet."""
+        torch.manual_seed(self.recipe.seed if seed is None else seed)
         return build(architecture, hyperparameters).train()
 
     def _progress(self, name: str) -> Tell:

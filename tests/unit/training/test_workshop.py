@@ -14,6 +14,7 @@ from models.body import open_body
 from models.checkpoints import Card, read_checkpoint, trained_on
 from models.errors import ModelFileError
 from models.training.__main__ import main
+from models.training.label_efficiency import label_curve
 from models.training.nhanes import DATASET, REFERENCE, read_adults
 from models.training.people import draw_people
 from models.training.recipe import PACKAGED, read_recipe
@@ -127,6 +128,18 @@ def test_every_step_of_a_recipe(survey: Path, recipe: Path, tmp_path: Path, caps
         scans = measured.scans(np.array([row]))
         assert np.ptp(measured.store.numbers["measured"][scans, 0]) < 0.5  # the stature, in cm
         assert measured.people["stature_cm"][row] / 100 == pytest.approx(float(measured.labels.profile[scans[-1], 2]))
+
+    learnt_from_few(workshop)
+
+
+def learnt_from_few(workshop: Workshop) -> None:
+    rows = list(label_curve(workshop, [3, None], seeds=1, steps=2, batch=4))
+    assert [(row["labels"], row["variant"]) for row in rows] == [
+        (count, variant) for count in (3, rows[-1]["labels"]) for variant in ("neither", "stage 1", "stage 3", "both")
+    ]
+    assert rows[-1]["labels"] > 3
+    assert list(label_curve(workshop, [3, None], seeds=1, steps=2, batch=4)) == rows  # nothing is done twice
+    assert len({row["held_out_mae_profile"] for row in rows}) == len(rows)
 
 
 def test_the_packaged_recipe_and_wrong_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
