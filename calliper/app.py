@@ -10,9 +10,11 @@ from calliper.commands import (
     agree,
     analysis,
     audit,
+    avatar,
     checkpoint,
     cohort,
     compare,
+    dashboard,
     demo,
     ingest,
     mapping,
@@ -20,6 +22,7 @@ from calliper.commands import (
     report,
     run,
     study,
+    user,
 )
 
 app = typer.Typer(
@@ -64,6 +67,9 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("analyze")(analysis.analyze)
 app.add_typer(report.app, name="report")
+app.command("avatar")(avatar.avatar)
+app.command("dashboard")(dashboard.dashboard)
+app.add_typer(user.app, name="user")
 app.command("agree")(agree.agree)
 app.add_typer(plan.app, name="plan")
 app.add_typer(mapping.app, name="mapping")

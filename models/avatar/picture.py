@@ -54,6 +54,7 @@ _LIGHT = Lighting(
 )  # fmt: skip
 _EXPOSURE = 1.16
 _LINE_OVER_M = 0.003  # the tape lies on the skin
+_FLOOR_M = 1.2  # around the feet there is a shadow
 _HIDDEN_M = 0.012  # deeper than this under what is in front, the tape is not seen
 
 
@@ -112,7 +113,7 @@ def figures_of(
 
 def png(image: np.ndarray) -> bytes:
     """A picture (H, W, 3) RGB as PNG; the same picture gives the same bytes."""
-    done, content = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    done, content = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 6])
     if not done:
         raise BodyRequestError("The picture cannot be written as PNG.")
     return content.tobytes()
@@ -145,7 +146,8 @@ def _studio(camera: Camera) -> np.ndarray:
     across = np.linspace(-1, 1, width)
     glow = 1.0 - 0.10 * across**2
     lift = 1.0 - 0.07 * ((rows - 0.42 * height) / height) ** 2 * 4
-    return (column[:, None, :] * glow[None, :, None] * lift[:, None, None]).astype(np.float32)
+    of_rows = (column * lift[:, None]).astype(np.float32)
+    return of_rows[:, None, :] * glow.astype(np.float32)[None, :, None]
 
 
 def _on_skin(corners: np.ndarray) -> np.ndarray:
@@ -201,17 +203,17 @@ def _clay(
 ) -> np.ndarray:
     """(n, 3) linear light from each of n pixels of the figure."""
     corners = seen.faces[seen.ids[rows, columns]]
-    x, y, z = (seen.screen[corners, c].astype(np.float64) for c in range(3))
-    px, py = columns + 0.5, rows + 0.5
-    weights = np.empty((len(rows), 3))
+    x, y, z = (seen.screen[corners, c] for c in range(3))
+    px, py = (columns + 0.5).astype(np.float32), (rows + 0.5).astype(np.float32)
+    weights = np.empty((len(rows), 3), np.float32)
     for c, (a, b) in enumerate(((1, 2), (2, 0), (0, 1))):
         weights[:, c] = ((x[:, a] - px) * (y[:, b] - py) - (x[:, b] - px) * (y[:, a] - py)) / z[:, c]
     weights /= weights.sum(1, keepdims=True)
 
     def mixed(values: np.ndarray) -> np.ndarray:
-        return np.einsum("nc,nc...->n...", weights, values[corners])
+        return sum((weights[:, c] * values[corners[:, c]].T).T for c in range(3))
 
-    normal = mixed(normals.astype(np.float64))
+    normal = mixed(normals)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     eye = np.stack(
         [(px - camera.size[1] / 2) / camera.focal, -(py - camera.size[0] / 2) / camera.focal, -np.ones(len(px))], 1
@@ -225,8 +227,8 @@ def _clay(
     gloss = 0.035 * np.clip((normal * half).sum(1), 0, 1) ** 22
     facing = np.clip((normal * eye).sum(1), 0, 1)
     rim = 0.10 * (1 - facing) ** 3
-    key = mixed(lit.key.astype(np.float64))
-    ambient = mixed(lit.ambient.astype(np.float64))
+    key = mixed(lit.key)
+    ambient = mixed(lit.ambient)
     grey = np.array(GREY)
     direct = (cosine * (0.35 + 0.65 * key))[:, None] * light.key_power
     return (grey * (ambient * 1.05 + direct) + (gloss * key + rim)[:, None] * ambient.mean(1, keepdims=True)).astype(
@@ -238,8 +240,13 @@ def _shade_floor(image: np.ndarray, camera: Camera, shadow: np.ndarray, aside: f
     """The shadow that a figure leaves on the paper under it."""
     height, width = camera.size
     first = height // 2 + 1  # the camera looks straight ahead: the floor is below the middle
-    rows, columns = np.mgrid[first:height, 0:width].astype(np.float32)
-    depth = camera.position[1] * camera.focal / (rows + 0.5 - height / 2)
+    depths = camera.position[1] * camera.focal / (np.arange(first, height, dtype=np.float32) + 0.5 - height / 2)
+    near_enough = camera.position[2] - depths > -_FLOOR_M
+    first, depths = first + int(np.argmax(near_enough)), depths[near_enough]
+    reach = _FLOOR_M * camera.focal / float(depths.min())
+    middle = width / 2 + aside * camera.focal / camera.position[2]
+    left_edge, right_edge = max(int(middle - reach), 0), min(int(middle + reach), width)
+    columns, depth = np.meshgrid(np.arange(left_edge, right_edge, dtype=np.float32), depths)
     x = (columns + 0.5 - width / 2) / camera.focal * depth + camera.position[0] - aside
     z = camera.position[2] - depth
     cells = len(shadow) / (2 * FLOOR_REACH_M)
@@ -249,14 +256,17 @@ def _shade_floor(image: np.ndarray, camera: Camera, shadow: np.ndarray, aside: f
     ).clip(0, 1)  # fmt: skip
     left = 0.6 * light[..., 0] + 0.4 * light[..., 1]
     near = np.exp(-(((np.abs(x) / 0.75) ** 4) + (np.abs(z) / 0.75) ** 4))
-    image[first:] *= (1 - 0.8 * near * (1 - left))[..., None]
+    image[first:, left_edge:right_edge] *= (1 - 0.8 * near * (1 - left))[..., None].astype(np.float32)
 
 
 def _smooth_edge(image: np.ndarray, inside: np.ndarray) -> None:
     """Lets the outermost pixels of the figure run into the background, so that reduction leaves no steps."""
-    soft = cv2.GaussianBlur(image, (3, 3), 0.6)
-    edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    image[edge] = soft[edge]
+    columns = np.flatnonzero(inside.any(axis=0))
+    if len(columns):
+        part = np.s_[:, max(columns[0] - 4, 0) : columns[-1] + 5]
+        soft = cv2.GaussianBlur(image[part], (3, 3), 0.6)
+        edge = cv2.morphologyEx(inside[part].astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+        image[part][edge] = soft[edge]
 
 
 def _outline(image: np.ndarray, covered: np.ndarray) -> None:
@@ -321,7 +331,7 @@ def _panel(
     unit = height / 1000
     left, right = round(34 * unit), width - round(34 * unit)
     y = 56 * unit
-    y = _wrapped(draw, caption.title, left, right, y, _INK, _font(round(34 * unit), bold=True)) + 4 * unit
+    y = _wrapped(draw, caption.title, left, right, y, _INK, _font(round(31 * unit), bold=True)) + 4 * unit
     if caption.warning:
         y = _wrapped(draw, caption.warning, left, right, y, _WARNING, _font(round(17 * unit), bold=True))
     y += 26 * unit

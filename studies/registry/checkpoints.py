@@ -92,6 +92,11 @@ def all_checkpoints(registry: Registry) -> list[CheckpointRecord]:
         return _all(registry, connection)
 
 
+def packaged_records() -> list[CheckpointRecord]:
+    """The checkpoints that come with Calliper, as a workspace with no others offers them."""
+    return _with_packaged([])
+
+
 def resolve(registry: Registry, reference: str, *, kind: str | None = None) -> CheckpointRecord:
     """The checkpoint that "NAME@VERSION", "NAME@ALIAS", "ALIAS" or "NAME" (its newest version) stands for.
 
@@ -100,7 +105,7 @@ def resolve(registry: Registry, reference: str, *, kind: str | None = None) -> C
     which is meant, or where its files are gone or were changed.
     """
     offered = all_checkpoints(registry)
-    found = _find([record for record in offered if kind in (None, record.card.kind)], reference, kind)
+    found = find_checkpoint([record for record in offered if kind in (None, record.card.kind)], reference, kind)
     _check_files(found)
     return found
 
@@ -114,7 +119,11 @@ def card_of_row(row: Any) -> Card:
 
 
 def _all(registry: Registry, connection: Connection) -> list[CheckpointRecord]:
-    found = {record.reference: record for record in _registered(registry, connection)}
+    return _with_packaged(_registered(registry, connection))
+
+
+def _with_packaged(records: Sequence[CheckpointRecord]) -> list[CheckpointRecord]:
+    found = {record.reference: record for record in records}
     packaged = [CheckpointRecord(read_card(path), path) for path in packaged_checkpoints()]
     for record in packaged:
         found.setdefault(record.reference, record)
@@ -142,7 +151,8 @@ def _registered(registry: Registry, connection: Connection) -> list[CheckpointRe
     ]
 
 
-def _find(records: Sequence[CheckpointRecord], reference: str, kind: str | None) -> CheckpointRecord:
+def find_checkpoint(records: Sequence[CheckpointRecord], reference: str, kind: str | None) -> CheckpointRecord:
+    """The one of these records that a reference stands for, as in `resolve`; its files are not looked at."""
     what = f"{kind} checkpoint" if kind else "checkpoint"
     parts = _REFERENCE.fullmatch(reference)
     if parts is None:
