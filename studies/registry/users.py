@@ -131,8 +131,8 @@ def account(connection: Connection, key: int) -> Account | None:
 def sign_in(registry: Registry, name: str, password: str, *, address: str) -> Account:
     """The account of this name, if the password is its own.
 
-    Raises SignInRefusedError without saying whether the name exists; after too many failures for a name or from an address
-    the right password is refused too, until 15 minutes have passed.
+    Raises SignInRefusedError without saying whether the name exists; after too many failures for a name or from an
+    address the right password is refused too, until 15 minutes have passed.
     """
     with registry.reading() as connection:
         row = connection.execute(select(User.__table__).where(User.name == name, User.active)).one_or_none()

@@ -1,0 +1,131 @@
+"""Charts of one subject: measurements over time, and the avatar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboards.charts.agreement import DASHES, SYMBOLS, faded
+from dashboards.components.chart import Chart, axis, layout
+from reports.bound import Bound
+from reports.figures import INK, PALETTE
+from reports.wording import number, sentence, unit_of_values
+
+_BODY = "#c8a38a"
+
+
+def timeline(report: Bound, values: pd.DataFrame, changes: dict[str, float]) -> Chart:
+    """The plan's measurand over time, by method, with bands of the least significant change.
+
+    values: measured_at, visit, method, value, low, high. changes: method -> least significant change (LSC); the band
+    around the first value is where another value may be no change at all.
+    """
+    traces: list[dict[str, Any]] = []
+    shapes: list[dict[str, Any]] = []
+    told = []
+    order = [report.results["reference"], *report.names]
+    for place, method in enumerate([name for name in order if (values["method"] == name).any()]):
+        part = values[values["method"] == method]
+        colour = INK if method == report.results["reference"] else PALETTE[report.names.index(method) % len(PALETTE)]
+        when = part["measured_at"]
+        x = when.dt.strftime("%Y-%m-%d %H:%M").tolist() if when.notna().all() else part["visit"].tolist()
+        trace = {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "x": x,
+            "y": part["value"].tolist(),
+            "showlegend": True,
+            "name": sentence(report.label(method)),
+            "text": part["visit"].tolist(),
+            "line": {"color": colour, "width": 1.4, "dash": DASHES[place % len(DASHES)]},
+            "marker": {"size": 9, "symbol": SYMBOLS[place % len(SYMBOLS)], "color": colour},
+            "hovertemplate": "%{text}, %{x}: %{y:.1f}<extra>%{fullData.name}</extra>",
+        }
+        if part["low"].notna().any():
+            trace["error_y"] = {
+                "type": "data",
+                "symmetric": False,
+                "array": (part["high"] - part["value"]).fillna(0).tolist(),
+                "arrayminus": (part["value"] - part["low"]).fillna(0).tolist(),
+                "color": colour,
+                "width": 3,
+            }
+        traces.append(trace)
+        lsc = changes.get(method)
+        if lsc is not None and len(part):
+            first = float(part["value"].iloc[0])
+            shapes.append(
+                {
+                    "type": "rect",
+                    "xref": "paper",
+                    "x0": 0,
+                    "x1": 1,
+                    "y0": first - lsc,
+                    "y1": first + lsc,
+                    "layer": "below",
+                    "fillcolor": faded(colour, 0.1),
+                    "line": {"width": 0},
+                }
+            )
+        said = ", ".join(f"{row['visit']} {number(row['value'], 1)}" for row in part.to_dict("records"))
+        told.append(f"{report.label(method)}: {said}" + (f" (LSC {number(lsc, 1)})" if lsc is not None else ""))
+    figure = {
+        "data": traces,
+        "layout": layout(
+            axis(""),
+            axis(f"{sentence(report.measurand)} ({unit_of_values(report.unit)})"),
+            shapes=shapes,
+            showlegend=True,
+            margin={"l": 56, "r": 14, "t": 34, "b": 40},
+        ),
+    }
+    caption = "Bands: least significant change around the first value; inside, a later value may be no change at all."
+    if not changes:
+        caption = (
+            "Nobody of the study was measured twice at one visit, so there is no least significant change to show."
+        )
+    alt = f"{sentence(report.measurand)} over time. {'; '.join(told) or 'No value'}."
+    return Chart("timeline", f"{sentence(report.measurand)} over time", figure, alt, values, caption, 340)
+
+
+def mesh_trace(vertices: np.ndarray, faces: np.ndarray) -> dict[str, Any]:
+    """A body (V,3 metres, y up) as a mesh in Plotly's axes, z up."""
+    millimetres = np.round(vertices * 1000).astype(int)
+    return {
+        "type": "mesh3d",
+        "x": (millimetres[:, 0] / 1000).tolist(),
+        "y": (-millimetres[:, 2] / 1000).tolist(),
+        "z": (millimetres[:, 1] / 1000).tolist(),
+        "i": faces[:, 0].tolist(),
+        "j": faces[:, 1].tolist(),
+        "k": faces[:, 2].tolist(),
+        "color": _BODY,
+        "hoverinfo": "skip",
+        "flatshading": False,
+        "lighting": {"ambient": 0.55, "diffuse": 0.75, "specular": 0.08, "roughness": 0.9},
+        "lightposition": {"x": 500, "y": -1500, "z": 1500},
+    }
+
+
+def avatar_chart(vertices: np.ndarray, faces: np.ndarray, alt: str, title: str, data: pd.DataFrame) -> Chart:
+    """The avatar to turn and look at."""
+    hidden = {"visible": False}
+    figure = {
+        "data": [mesh_trace(vertices, faces)],
+        "layout": {
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "uirevision": "avatar",
+            "scene": {
+                "xaxis": hidden,
+                "yaxis": hidden,
+                "zaxis": hidden,
+                "aspectmode": "data",
+                "camera": {"eye": {"x": 0.0, "y": -1.9, "z": 0.15}, "projection": {"type": "orthographic"}},
+                "dragmode": "turntable",
+            },
+        },
+    }
+    return Chart("avatar", title, figure, alt, data, "Drag to turn it.", 520)
