@@ -33,6 +33,12 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="How many to start; by default one for each core.")
     ] = None,
+    scan_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=1, help="How long a scan may take; tried twice, it is then indeterminate."
+        ),
+    ] = 300.0,
     new: Annotated[bool, typer.Option("--new", help="Begin another run, even where one can be gone on with.")] = False,
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another writer.")] = 300.0,
     show: Annotated[bool, typer.Option("--list", help="Show the study's runs, and run nothing.")] = False,
@@ -64,7 +70,7 @@ def run(
         _check_study(registry, study)
         chosen = choose_checkpoints(registry, checkpoint or [])
         models, source = models_of(chosen)
-        executor = make_executor(engine.value, source, workers or _cores(), scheduler)
+        executor = make_executor(engine.value, source, workers or _cores(), scheduler, scan_timeout)
         try:
             result = run_scans(registry, study, models, executor, new=new, progress=TerminalProgress())
         except InterruptedRun as interruption:

@@ -13,21 +13,35 @@ from typing import Any, Self
 
 from studies.errors import ModelError, StorageError, UsageError
 from studies.photos import PhotoStore, StoredPhoto
-from studies.runs.executor import IN_FLIGHT
+from studies.runs.executor import IN_FLIGHT, SCAN_SECONDS
+from studies.runs.hosting import do_on_cluster
 from studies.runs.queue import TaskQueue
 from studies.runs.work import Answer, PipelineSource, Task
-from studies.runs.worker import NotThere, do_on_cluster, read_stored
+from studies.runs.worker import NotThere, read_stored
 
 _CONNECT_SECONDS = 20
+_LOOK_SECONDS = 10.0
+"""How often to look whether there are workers, while none of them answers."""
+_LOOKS = 12
+"""So many looks in a row that find no worker: none will come back. Dask restarts those that end, but not always."""
 
 
 class DaskExecutor:
-    """See `studies.runs.executor.Executor`. workers: how many to start where no `scheduler` is given."""
+    """See `studies.runs.executor.Executor`. workers: how many to start where no `scheduler` is given.
+
+    scan_seconds: how long a scan may take.
+    """
 
     name = "dask"
 
-    def __init__(self, source: PipelineSource, workers: int, scheduler: str | None = None):
-        self.source, self.workers, self.scheduler = source, workers, scheduler
+    def __init__(
+        self,
+        source: PipelineSource,
+        workers: int,
+        scheduler: str | None = None,
+        scan_seconds: float = SCAN_SECONDS,
+    ):
+        self.source, self.workers, self.scheduler, self.scan_seconds = source, workers, scheduler, scan_seconds
         self._stack = ExitStack()
         self._ship = False
         self._checkpoints: Any = None
@@ -62,7 +76,7 @@ class DaskExecutor:
                     remedy="Start one (dask scheduler), and give its address, as tcp://HOST:8786.",
                 ) from error
             if self.scheduler is not None:
-                self.workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+                self.workers = self._present()
                 if not self.workers:
                     raise UsageError(
                         f"The Dask scheduler at {self.scheduler} has no workers.",
@@ -78,29 +92,45 @@ class DaskExecutor:
         return next(self.answers(iter([probe]))).software
 
     def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
-        from distributed import as_completed
-
         queue = TaskQueue(tasks)
-        futures = as_completed(loop=self._client.loop)
-        given: dict[str, Task] = {}
-
-        def give_more() -> None:
-            while len(given) < IN_FLIGHT * self.workers and (task := queue.next()) is not None:
-                future = self._client.submit(do_on_cluster, self.source, task, *self._sent(task), pure=False)
-                given[future.key] = task
-                futures.add(future)
-
+        given: dict[Any, Task] = {}
         try:
-            give_more()
-            while given:
-                future = next(futures)
-                answer = self._result(future, given.pop(future.key), queue)
-                if answer is not None:
-                    yield answer
-                give_more()
+            while True:
+                while len(given) < IN_FLIGHT * self.workers and (task := queue.next()) is not None:
+                    words = (self.source, task, self.scan_seconds, *self._sent(task))
+                    given[self._client.submit(do_on_cluster, *words, pure=False)] = task
+                if not given:
+                    return
+                for future in self._done(given):
+                    answer = self._result(future, given.pop(future), queue)
+                    if answer is not None:
+                        yield answer
         finally:
-            for future in list(futures.futures):
+            for future in given:
                 future.cancel()
+
+    def _present(self) -> int:
+        """How many workers the cluster has."""
+        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def _done(self, given: dict[Any, Task]) -> list[Any]:
+        """Those of the futures that have ended, at least one. Raises StorageError where there is no worker any more."""
+        from distributed import CancelledError, TimeoutError, wait
+
+        looks = 0
+        while looks < _LOOKS:
+            try:
+                with self._client.as_current():
+                    ended = wait(list(given), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
+                return [future for future in given if future in ended]
+            except TimeoutError:
+                looks = 0 if self._present() else looks + 1
+            except CancelledError:
+                raise _scheduler_gone() from None
+        raise StorageError(
+            "The Dask cluster has no workers any more.",
+            remedy="Start some; the next calliper run goes on where this ended.",
+        )
 
     def _result(self, future: Any, task: Task, queue: TaskQueue) -> Answer | None:
         """The answer to a task, unless it is given out again."""
@@ -113,13 +143,13 @@ class DaskExecutor:
                 raise ModelError(
                     "The workers end while they load the checkpoints.", remedy="Look at the workers' own logs."
                 ) from None
-            return queue.ended(task, killed.allowed_failures + 1)
+            return queue.ended(task, workers=killed.allowed_failures + 1)
         except CancelledError:
-            raise StorageError(
-                "The Dask scheduler has gone.", remedy="Start it again; the next calliper run goes on where this ended."
-            ) from None
+            raise _scheduler_gone() from None
         except MemoryError:
             return queue.ended(task)
+        if answer.end is not None:
+            return queue.ended(task, answer.end)
         if answer.elsewhere:
             self._ship = True
             queue.untouched(task)
@@ -142,6 +172,12 @@ class DaskExecutor:
             except NotThere:  # the worker says so of the scan
                 continue
         return [self._client.scatter([stored], hash=False)[0], self._checkpoints]
+
+
+def _scheduler_gone() -> StorageError:
+    return StorageError(
+        "The Dask scheduler has gone.", remedy="Start it again; the next calliper run goes on where this ended."
+    )
 
 
 def _beside(path: Path) -> dict[str, bytes]:

@@ -10,6 +10,8 @@ from studies.runs.work import Answer, PipelineSource, Task
 ENGINES = ("local", "dask")
 # Tasks at a worker: the one that it works on, and the next, so that it need not wait for it.
 IN_FLIGHT = 2
+SCAN_SECONDS = 300.0
+"""How long a scan may take by default: some thousand times what one takes."""
 
 
 class Executor(Protocol):
@@ -31,12 +33,21 @@ class Executor(Protocol):
         ...
 
 
-def make_executor(engine: str, source: PipelineSource, workers: int, scheduler: str | None = None) -> Executor:
-    """The engine of this name. `scheduler`: address of a Dask cluster that is there already."""
+def make_executor(
+    engine: str,
+    source: PipelineSource,
+    workers: int,
+    scheduler: str | None = None,
+    scan_seconds: float = SCAN_SECONDS,
+) -> Executor:
+    """The engine of this name.
+
+    scheduler: address of a Dask cluster that is there already. scan_seconds: how long a scan may take.
+    """
     if engine == "dask":
         from studies.runs.cluster import DaskExecutor
 
-        return DaskExecutor(source, workers, scheduler)
+        return DaskExecutor(source, workers, scheduler, scan_seconds)
     from studies.runs.local import LocalExecutor
 
-    return LocalExecutor(source, workers)
+    return LocalExecutor(source, workers, scan_seconds)

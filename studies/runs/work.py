@@ -10,6 +10,9 @@ from typing import Any
 
 from studies.photos import StoredPhoto
 
+CheckpointFiles = dict[str, dict[str, bytes]]
+"""Checkpoints that are sent: kind -> name of a file -> its content."""
+
 
 @dataclass(frozen=True)
 class PipelineSource:
@@ -58,13 +61,15 @@ class Task:
     """Some scans for one worker.
 
     store: the folder of the photo store. proof: a file that a worker sees if, and only if, it sees this machine's
-    files. deaths: how many workers ended on it. alone: nothing else is given out until it is back.
+    files. deaths: how many workers ended on it, slow: how often it took too long; alone: nothing else is given out
+    until it is back (see `studies.runs.queue`).
     """
 
     scans: tuple[ScanWork, ...]
     store: str
     proof: str
     deaths: int = 0
+    slow: int = 0
     alone: bool = False
 
 
@@ -84,9 +89,26 @@ class Processed:
 
 
 @dataclass(frozen=True)
+class WorkerEnd:
+    """How a worker process ended on a task.
+
+    at: the number of the scan that it was at, None where it was at none. limit: the seconds that a scan may take, where
+    it was ended because that one took longer.
+    """
+
+    at: int | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A worker's answer to a task. elsewhere: it does not see this machine's files, and wants to be sent them."""
+    """A worker's answer to a task.
+
+    elsewhere: it does not see this machine's files, and wants to be sent them. end: the process that a worker of a
+    cluster hosts has ended on the task, which has no outcomes then.
+    """
 
     processed: tuple[Processed, ...] = ()
     software: dict[str, str] = field(default_factory=dict)
     elsewhere: bool = False
+    end: WorkerEnd | None = None

@@ -1,4 +1,4 @@
-"""What a worker does with a task, whoever gave it; and the worker process of the local engine.
+"""What a worker process does: it loads its pipeline, and answers tasks until whoever started it has gone.
 
 One thread each: workers are as many as there are cores, and sums come out in the same order whatever their number.
 """
@@ -10,17 +10,18 @@ import hashlib
 import math
 import os
 import pickle
+import select
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from studies.photos import PhotoStore, StoredPhoto
-from studies.runs.work import Answer, PipelineSource, Processed, ScanWork, Task
+from studies.runs.work import Answer, CheckpointFiles, PipelineSource, Processed, ScanWork, Task
 from studies.version import VERSION
 
 THREADS = dict.fromkeys(
@@ -40,48 +41,41 @@ class Workbench:
         self.pipeline = source.load(files)
         self.software = {"calliper": VERSION, **self.pipeline.software}
 
-    def do(self, task: Task, stored: dict[StoredPhoto, bytes] | None = None) -> Answer:
+    def do(
+        self,
+        task: Task,
+        stored: dict[StoredPhoto, bytes] | None = None,
+        begun: Callable[[int], object] = lambda scan_id: None,
+    ) -> Answer:
         """Process the scans of a task, whose files are read from the store unless `stored` has them.
 
-        A scan that cannot be processed has a reason, and never spoils the others.
+        begun: told the number of each scan before it. A scan that cannot be processed has a reason, and never spoils
+        the others.
         """
         one_thread()
         store = PhotoStore(Path(task.store))
-        found: dict[int, Processed] = {}
-        ready: list[tuple[ScanWork, Any]] = []
+        answers = []
         for work in task.scans:
-            try:
-                ready.append((work, _scan_input(work, store, stored)))
-            except NotThere as problem:
-                found[work.scan_id] = Processed(work, unreachable=str(problem))
-        for work, outcome in zip([work for work, _ in ready], self._outcomes([scan for _, scan in ready]), strict=True):
-            found[work.scan_id] = outcome if isinstance(outcome, Processed) else _plain(work, outcome)
-        answers = tuple(found[work.scan_id] for work in task.scans)
-        return Answer(answers, self.software)
+            begun(work.scan_id)
+            answers.append(self._one(work, store, stored))
+        return Answer(tuple(answers), self.software)
 
-    def _outcomes(self, scans: Sequence[Any]) -> list[Any]:
-        if not scans:
-            return []
+    def _one(self, work: ScanWork, store: PhotoStore, stored: dict[StoredPhoto, bytes] | None) -> Processed:
         try:
-            return list(self.pipeline.process(scans))
+            scan = _scan_input(work, store, stored)
+        except NotThere as problem:
+            return Processed(work, unreachable=str(problem))
+        try:
+            [outcome] = self.pipeline.process([scan])
         except MemoryError:
             raise
         except Exception as error:
-            if len(scans) > 1:
-                return [outcome for scan in scans for outcome in self._outcomes([scan])]
-            return [_Failed(f"it could not be processed ({type(error).__name__}: {error})")]
-
-
-class _Failed:
-    """The outcome of a scan for which the pipeline raised an error."""
-
-    def __init__(self, reason: str):
-        self.indeterminate = " ".join(reason.split())[:500]
+            reason = f"it could not be processed ({type(error).__name__}: {error})"
+            return Processed(work, indeterminate=" ".join(reason.split())[:500])
+        return _plain(work, outcome)
 
 
 def _plain(work: ScanWork, outcome: Any) -> Processed:
-    if isinstance(outcome, _Failed):
-        return Processed(work, indeterminate=outcome.indeterminate)
     predictions = {
         name: {"value": float(found.value), "unit": found.unit, "low": _number(found.low), "high": _number(found.high)}
         for name, found in outcome.predictions.items()
@@ -123,9 +117,9 @@ def _scan_input(work: ScanWork, store: PhotoStore, stored: dict[StoredPhoto, byt
 
 
 def read_stored(store: PhotoStore, file: StoredPhoto) -> bytes:
-    """A file of the store, proved by its hash. Raises NotThere."""
+    """A file of the store, proved by its hash. Raises NotThere, or StorageError where its key is not at hand."""
     try:
-        found = store.path(*file).read_bytes()
+        found = store.read(*file)
     except FileNotFoundError:
         raise NotThere(_missing(file)) from None
     if hashlib.sha256(found).hexdigest() != file[0]:
@@ -170,47 +164,7 @@ def keep_memory() -> None:
         mallopt(_M_MMAP_THRESHOLD, _MMAP)
 
 
-# On workers of a cluster ----------------------------------------------------------------------------------------------
-
-_benches: dict[PipelineSource, Workbench] = {}
-_lock = threading.Lock()
-
-
-def do_on_cluster(
-    source: PipelineSource,
-    task: Task,
-    stored: dict[StoredPhoto, bytes] | None = None,
-    checkpoints: dict[str, dict[str, bytes]] | None = None,
-) -> Answer:
-    """`Workbench.do` in a process that keeps its pipeline from one task to the next.
-
-    stored, checkpoints (kind -> name of a file -> content): sent to a worker that does not see the run's files.
-    A worker with several threads processes one task at a time. A task without scans is answered with the software.
-    """
-    with _lock:
-        if stored is None and not Path(task.proof).is_file():
-            return Answer(elsewhere=True)
-        if source not in _benches:
-            if "numba" not in sys.modules:  # it reads the variable when it is imported, and must not see it change
-                os.environ.update(THREADS)
-            keep_memory()
-            _benches.clear()  # of earlier runs; they would only take memory
-            _benches[source] = Workbench(source) if checkpoints is None else _load_sent(source, checkpoints)
-        return _benches[source].do(task, stored)
-
-
-def _load_sent(source: PipelineSource, checkpoints: dict[str, dict[str, bytes]]) -> Workbench:
-    with tempfile.TemporaryDirectory(prefix="calliper-checkpoints-") as folder:
-        paths = {}
-        for kind, path in source.files:
-            (Path(folder) / kind).mkdir()
-            for name, content in checkpoints[kind].items():
-                (Path(folder) / kind / name).write_bytes(content)
-            paths[kind] = Path(folder) / kind / Path(path).name
-        return Workbench(source, paths)
-
-
-# As a process of this machine -----------------------------------------------------------------------------------------
+# The process ----------------------------------------------------------------------------------------------------------
 
 
 def main(handle: int) -> None:
@@ -218,19 +172,21 @@ def main(handle: int) -> None:
     from multiprocessing.connection import Connection
 
     run = Connection(handle)
+    threading.Thread(target=_go_with, args=(handle,), daemon=True).start()
     try:
-        path, source = run.recv()
+        path, source, checkpoints = run.recv()
         sys.path[:] = path
         keep_memory()
         try:
-            bench = Workbench(pickle.loads(source))
+            bench = _load(pickle.loads(source), checkpoints)
         except Exception as error:  # the run must be told whatever it was
             run.send(("failed", _sendable(error)))
             return
         run.send(("ready", bench.software))
-        while (task := run.recv()) is not None:
+        while True:
+            task, stored = run.recv()
             try:
-                answer = bench.do(task)
+                answer = bench.do(task, stored, lambda scan_id: run.send(("begun", scan_id)))
             except MemoryError:
                 os._exit(OUT_OF_MEMORY)
             except Exception as error:
@@ -239,6 +195,28 @@ def main(handle: int) -> None:
             run.send(("answer", answer))
     except (EOFError, ConnectionError):  # the run has ended, however it did
         return
+
+
+def _go_with(handle: int) -> None:
+    """End this process when the one at the other end has gone, even in the middle of a scan that never ends."""
+    other = select.poll()
+    other.register(handle, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
+    other.poll()
+    os._exit(0)
+
+
+def _load(source: PipelineSource, checkpoints: CheckpointFiles | None) -> Workbench:
+    """checkpoints: sent to a process that does not see the run's files."""
+    if checkpoints is None:
+        return Workbench(source)
+    with tempfile.TemporaryDirectory(prefix="calliper-checkpoints-") as folder:
+        paths = {}
+        for kind, path in source.files:
+            (Path(folder) / kind).mkdir()
+            for name, content in checkpoints[kind].items():
+                (Path(folder) / kind / name).write_bytes(content)
+            paths[kind] = Path(folder) / kind / Path(path).name
+        return Workbench(source, paths)
 
 
 def _sendable(error: Exception) -> Exception:

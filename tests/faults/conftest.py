@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from studies.errors import StorageError
 from studies.ingest.ingest import ingest
@@ -89,7 +89,7 @@ class Launcher:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=300)
         self._process.stdout.close()
 
 
@@ -163,7 +163,27 @@ def writer_is_busy(registry: Registry) -> bool:
         return True
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def stopped_within_transaction(process: Process, registry: Registry) -> bool:
+    """Stop a process that was seen to write; whether it stands still before its commit, however late that was.
+
+    What a database server does for it just then is waited for.
+    """
+    process.signal(signal.SIGSTOP)
+    if registry.engine.dialect.name == "postgresql":
+        active = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()"
+        )
+
+        def settled() -> bool:
+            with registry.engine.connect() as connection:
+                return connection.execute(text(active)).scalar_one() == 0
+
+        wait_until(settled)
+    return writer_is_busy(registry)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
@@ -177,6 +197,7 @@ def tools() -> SimpleNamespace:
         batches=batches,
         assert_no_leftovers=assert_no_leftovers,
         writer_is_busy=writer_is_busy,
+        stopped_within_transaction=stopped_within_transaction,
         wait_until=wait_until,
     )
 

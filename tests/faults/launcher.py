@@ -10,17 +10,27 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
 import traceback
+from typing import Any
 
 import great_expectations  # noqa: F401
 
 import calliper.app
-import calliper.commands.ingest  # noqa: F401
+import calliper.commands.ingest
 import models.checkpoints.weights  # noqa: F401
 import reports.ingest_report  # noqa: F401
 import studies.ingest.ingest  # noqa: F401
 from calliper.__main__ import main
+
+application = calliper.app.app
+
+
+def interruptible(**words: Any) -> None:
+    """The command line, which can be interrupted from here on: what comes before is the launcher's."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    application(**words)
 
 
 def child(order: dict) -> None:
@@ -32,10 +42,12 @@ def child(order: dict) -> None:
     if order["largest_file"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
     sys.argv = ["calliper", *order["words"]]
+    calliper.app.app = interruptible
     main()
 
 
 def run() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:

@@ -55,12 +55,15 @@ def test_killed_at_some_moment(study, launcher, cohort, undisturbed, tools, seco
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 def test_killed_within_the_transaction(study, launcher, cohort, undisturbed, tools, delay: float) -> None:
-    def moment(_) -> None:
+    within = []
+
+    def moment(process) -> None:
         tools.wait_until(lambda: tools.writer_is_busy(study))
         time.sleep(delay)
+        within.append(tools.stopped_within_transaction(process, study))
 
     committed = kill_and_check(study, launcher, cohort, undisturbed, tools, moment)
-    assert not (committed and delay == 0.0)
+    assert committed != within[0]  # on a busy machine it can have committed before it was stopped
 
 
 def test_killed_between_the_commit_and_the_report(study, launcher, cohort, undisturbed, tools) -> None:

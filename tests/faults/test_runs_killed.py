@@ -71,24 +71,34 @@ def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 
 class RunProcess:
-    """`run_scans.py`, and whatever it starts, all of which carry its mark."""
+    """`run_scans.py`, and whatever it starts, all of which carry its mark.
 
-    def __init__(self, registry: Registry, engine: str, delay: float = DELAY):
+    upto: how many scans it may process until `go_on`, so that it waits there, however busy the machine is.
+    """
+
+    def __init__(self, registry: Registry, engine: str, delay: float = DELAY, upto: int = SCANS):
         self.mark = uuid.uuid4().hex
+        self.gate = registry.folder.parent / f"gate {self.mark}"
+        self.go_on(upto)
         self.process = subprocess.Popen(
-            [sys.executable, SUPPORT / "run_scans.py", registry.folder, engine, str(delay)],
+            [sys.executable, SUPPORT / "run_scans.py", registry.folder, engine, str(delay), self.gate],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "CALLIPER_TEST_MARK": self.mark},
         )
 
+    def go_on(self, upto: int) -> None:
+        fresh = self.gate.with_suffix(".new")
+        fresh.write_text(str(upto))
+        fresh.replace(self.gate)
+
     def kill(self) -> None:
         self.process.kill()
         self.end()
 
     def end(self) -> tuple[int, str]:
-        out, error = self.process.communicate(timeout=120)
+        out, error = self.process.communicate(timeout=600)
         return self.process.returncode, out if self.process.returncode == 0 else out + error
 
     def others(self) -> list[int]:
@@ -112,7 +122,7 @@ def marked_processes(mark: str) -> list[int]:
     return [number for number in numbers if wanted in read(f"/proc/{number}/environ").split(b"\0")]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
@@ -159,7 +169,7 @@ def kill_and_go_on(registry: Registry, unharmed: Undisturbed, engine: str, momen
         time.sleep(moment)
         process.kill()
         check_what_is_left(study, unharmed)
-        wait_until(lambda process=process: not process.others(), 120)  # a run that is gone leaves no worker behind
+        wait_until(lambda process=process: not process.others())  # a run that is gone leaves no worker behind
     assert RunProcess(registry, engine, 0).end() == (0, DONE)
     check_the_end(study, unharmed)
 
@@ -175,7 +185,7 @@ def test_killed_again_and_again(registry, unharmed, seconds) -> None:
 
 def test_killed_as_soon_as_something_is_written(on_sqlite, unharmed) -> None:
     study = scan_study(on_sqlite)
-    process = RunProcess(on_sqlite, "local")
+    process = RunProcess(on_sqlite, "local", upto=10)
     wait_until(lambda: bool(study.rows(Run)) and len(study.outcomes()) > 0)
     process.kill()
     assert 0 < check_what_is_left(study, unharmed) < SCANS
@@ -187,11 +197,13 @@ def test_killed_as_soon_as_something_is_written(on_sqlite, unharmed) -> None:
 def test_workers_are_killed_while_it_runs(on_sqlite, unharmed, engine: str) -> None:
     """The run itself goes on, with other workers in their place."""
     study = scan_study(on_sqlite)
-    process = RunProcess(on_sqlite, engine, 0.1)
-    for done in (2, 10, 20):
+    process = RunProcess(on_sqlite, engine, upto=2)
+    for done, more in ((2, 10), (10, 20), (20, SCANS)):
         wait_until(lambda done=done: bool(study.rows(Run)) and len(study.outcomes()) >= done)
-        victims = process.workers() if engine == "local" else dask_workers(process)
-        os.kill(victims[-1], signal.SIGKILL)
+        find = process.workers if engine == "local" else lambda: dask_workers(process)
+        wait_until(lambda find=find: bool(find()))
+        os.kill(find()[-1], signal.SIGKILL)
+        process.go_on(more)
     assert process.end() == (0, DONE)
     check_the_end(study, unharmed)
 
@@ -203,7 +215,7 @@ def dask_workers(process: RunProcess) -> list[int]:
 
 def test_interrupted_from_the_keyboard(on_sqlite, unharmed) -> None:
     study = scan_study(on_sqlite)
-    process = RunProcess(on_sqlite, "local")
+    process = RunProcess(on_sqlite, "local", upto=10)
     wait_until(lambda: bool(study.rows(Run)) and len(study.outcomes()) > 3)
     process.process.send_signal(signal.SIGINT)
     code, said = process.end()

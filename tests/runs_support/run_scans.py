@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-def main(workspace: str, engine: str, delay: str) -> None:
+def main(workspace: str, engine: str, delay: str, gate: str) -> None:
     from scan_study import STUDY, source
 
     from studies.registry.workspace import open_registry
@@ -16,7 +16,7 @@ def main(workspace: str, engine: str, delay: str) -> None:
     from studies.runs.run import RunModels, run
 
     with open_registry(workspace) as registry:
-        result = run(registry, STUDY, RunModels(), make_executor(engine, source(delay=delay), 2), batch=2)
+        result = run(registry, STUDY, RunModels(), make_executor(engine, source(delay=delay, gate=gate), 2), batch=2)
     print(f"{result.status}: {sum(result.outcomes.values())} outcomes, {result.remaining} remaining")
 
 

@@ -17,11 +17,13 @@ from models.inference import Finding, Predicted, ScanInput, ScanOutcome
 class TinyPipeline:
     """files: name -> a word, or a file that holds it.
 
-    shift: is added to every body fat. delay: seconds a scan. software: its version. fail: an error while loading.
+    shift: is added to every body fat. delay: seconds a scan. gate: a file with the number of the last scan that may be
+    processed yet; the others wait. software: its version. fail: an error while loading.
     """
 
     def __init__(self, files: Mapping[str, object]):
-        words = {name: _word(str(word)) for name, word in files.items()}
+        self.gate = Path(str(files["gate"])) if files.get("gate") else None
+        words = {name: _word(str(word)) for name, word in files.items() if name != "gate"}
         self.shift, self.delay = float(words.get("shift", 0)), float(words.get("delay", 0))
         self.software = {"tiny": words.get("software", "1")}
         if "fail" in words:
@@ -32,9 +34,13 @@ class TinyPipeline:
 
     def _one(self, scan: ScanInput) -> ScanOutcome:
         time.sleep(self.delay)
+        while self.gate and int(scan.key) > int(self.gate.read_text()):
+            time.sleep(0.005)
         everything = b"".join([*scan.photos.values(), *scan.silhouettes.values()])
         if b"ENDS ITS WORKER" in everything:
             os._exit(9)
+        if b"HANGS" in everything:
+            time.sleep(3600)
         if b"RAISES" in everything:
             raise ValueError("this photo\nwas too much")
         if b"NO PERSON" in everything:

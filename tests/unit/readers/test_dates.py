@@ -265,8 +265,8 @@ def test_a_million_iso_dates_are_quick():
     import time
 
     texts = pd.Series(np.datetime_as_string(np.datetime64("2000-01-01") + np.arange(1_000_000) % 9000), dtype="str")
-    start = time.perf_counter()
+    start = time.process_time()
     dates, bad, _ = parse_dates(texts)
-    assert time.perf_counter() - start < 3  # 0.05 s on an idle machine
+    assert time.process_time() - start < 3  # 0.05 s on an idle machine
     assert not bad.any()
     assert dates.iloc[-1] == pd.Timestamp(texts.iloc[-1])

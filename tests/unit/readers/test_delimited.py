@@ -282,10 +282,10 @@ def test_a_gigabyte_in_one_line_is_refused_at_once(fault, tmp_path):
         file.write(b"id,v\n" + b"x" * (4 << 20))
         file.truncate(1 << 30)  # sparse: takes no space
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(Faults, match="line 2 is longer than"):
         open_sources([path])
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2  # of the processor: reading it all takes longer
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
 

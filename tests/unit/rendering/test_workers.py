@@ -71,7 +71,7 @@ def test_no_worker_outlives_a_parent_that_was_killed() -> None:
     process.kill()
     process.wait()
     process.stdout.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while any(os.path.exists(f"/proc/{worker}/exe") for worker in workers):
         assert time.monotonic() < deadline, "a worker goes on"
         time.sleep(0.05)

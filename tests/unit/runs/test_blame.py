@@ -5,19 +5,23 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scan_study import scan_work, source, task_of
 
+from studies.errors import StorageError
+from studies.runs import cluster
 from studies.runs.cluster import DaskExecutor
 from studies.runs.work import Answer, Processed, Task
 
 distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'calliper[dask]'")
 
 
-@dataclass
+@dataclass(eq=False)
 class Future:
     task: Task
     key: str
@@ -46,7 +50,6 @@ class Scheduler:
     workers: int = 2
     allowed_failures: int = 1
     lost: int = 0
-    loop: None = None
     queues: list[deque[Future]] = field(default_factory=list)
     finished: deque[Future] = field(default_factory=deque)
     ended: int = 0
@@ -64,6 +67,9 @@ class Scheduler:
 
     def _assign(self, future: Future) -> None:
         min(self.queues, key=len).append(future)
+
+    def as_current(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def step(self) -> Future:
         """The next future that finishes: workers take turns, each at the oldest of its tasks."""
@@ -95,24 +101,15 @@ class Scheduler:
                 self._assign(future)
 
 
-class Completed:
-    """`distributed.as_completed`, of the scheduler above."""
-
-    def __init__(self, scheduler: Scheduler):
-        self.scheduler, self.futures = scheduler, set()
-
-    def add(self, future: Future) -> None:
-        self.futures.add(future.key)
-
-    def __next__(self) -> Future:
-        future = self.scheduler.step()
-        self.futures.remove(future.key)
-        return future
-
-
 def answered(scheduler: Scheduler, tasks: Iterator[Task], monkeypatch: pytest.MonkeyPatch) -> dict[int, Processed]:
     """What becomes of each scan; fails where one is answered twice."""
-    monkeypatch.setattr(distributed, "as_completed", lambda loop: Completed(scheduler))
+
+    def wait(futures: list[Future], timeout: float, return_when: str) -> SimpleNamespace:
+        first = scheduler.step()
+        assert first in futures
+        return SimpleNamespace(done={first})
+
+    monkeypatch.setattr(distributed, "wait", wait)
     executor = DaskExecutor(source(), scheduler.workers, "tcp://nowhere:0")
     executor._client = scheduler
     found: dict[int, Processed] = {}
@@ -146,3 +143,25 @@ def test_a_task_is_not_given_up_for_workers_lost_by_chance(tmp_path: Path, monke
     """One message that it was killed is not enough, not even for a scan alone on the cluster."""
     found = answered(Scheduler(set(), 1, 1, lost), iter([task_of(tmp_path, scan_work(1))]), monkeypatch)
     assert found[1].indeterminate is None
+
+
+def test_a_cluster_without_workers_is_not_waited_for(tmp_path: Path, monkeypatch) -> None:
+    """Dask restarts workers that end, but not where one ends while it starts; the last may be gone so."""
+    looks = []
+    scheduler = Scheduler(set())
+
+    def scheduler_info(n_workers: int) -> dict[str, dict]:
+        looks.append(n_workers)
+        return {"workers": {"one": {}} if len(looks) < 9 else {}}
+
+    scheduler.scheduler_info = scheduler_info
+
+    def wait(futures: list[Future], timeout: float, return_when: str) -> None:
+        raise distributed.TimeoutError
+
+    monkeypatch.setattr(distributed, "wait", wait)
+    executor = DaskExecutor(source(), 2, "tcp://nowhere:0")
+    executor._client = scheduler
+    with pytest.raises(StorageError, match="no workers any more"):
+        list(executor.answers(iter([task_of(tmp_path, scan_work(1))])))
+    assert len(looks) == 8 + cluster._LOOKS

@@ -27,7 +27,7 @@ from studies.runs.cluster import DaskExecutor
 
 
 @pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
+def cluster_of_two() -> Iterator[str]:
     """The address of a cluster of two worker processes, whose files are this machine's."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, before]))
@@ -37,6 +37,14 @@ def scheduler() -> Iterator[str]:
     ) as started:  # fmt: skip
         yield started.scheduler_address
     os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+
+
+@pytest.fixture
+def scheduler(cluster_of_two: str) -> str:
+    """The same when both workers are there, whatever a test before has done to them."""
+    with Client(cluster_of_two, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=300)
+    return cluster_of_two
 
 
 def test_a_cluster_gives_the_same_numbers(store, scheduler: str) -> None:
@@ -74,15 +82,22 @@ def test_a_scan_that_ends_every_worker_is_given_up(store, scheduler: str) -> Non
     ScanStudy(
         store, 3, photo=lambda number, view: (b"ENDS ITS WORKER" if number == 1 else b"") + f"{number}{view}".encode()
     )
+    with Client(scheduler, set_as_default=False) as client:
+        before = client.run(os.getpid)
     result = run(store, STUDY, RunModels(), DaskExecutor(source(), 2, scheduler), batch=4)
     assert result.outcomes == {"determinate": 2, "indeterminate": 1, "unreachable": 0}
     assert "the worker process ended" in result.reasons[0]["reason"]
-    wait_for_workers(scheduler, 2)
-
-
-def wait_for_workers(scheduler: str, number: int) -> None:
     with Client(scheduler, set_as_default=False) as client:
-        client.wait_for_workers(number, timeout=30)
+        assert client.run(os.getpid) == before, "it ended a worker of the cluster"
+
+
+def test_a_scan_that_hangs_is_given_up(store, scheduler: str) -> None:
+    study = ScanStudy(
+        store, 4, photo=lambda number, view: (b"HANGS" if number == 2 else b"") + f"{number}{view}".encode()
+    )
+    result = run(store, STUDY, RunModels(), DaskExecutor(source(), 2, scheduler, scan_seconds=1), batch=4)
+    assert result.outcomes == {"determinate": 3, "indeterminate": 1, "unreachable": 0}
+    assert study.outcomes()["S0002"][1] == "it took longer than 1 s each time it was processed"
 
 
 def test_workers_on_another_file_system_are_sent_what_they_need(tmp_path: Path, scheduler: str) -> None:

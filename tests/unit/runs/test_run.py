@@ -355,6 +355,32 @@ def test_a_scan_that_ends_its_worker_takes_no_other_with_it(store) -> None:
     assert {code for code, row in study.outcomes().items() if row[1] == reason} == {"S0002", "S0006"}
 
 
+def test_a_scan_that_hangs_takes_no_other_with_it(store) -> None:
+    study = ScanStudy(store, 8, photo=marked({2: b"HANGS", 6: b"HANGS"}))
+    executor = LocalExecutor(source(), 2, scan_seconds=1)
+    result = run(store, STUDY, RunModels(), executor, batch=4)
+    assert result.outcomes == {"determinate": 6, "indeterminate": 2, "unreachable": 0}
+    reason = "it took longer than 1 s each time it was processed"
+    assert {code for code, row in study.outcomes().items() if row[1] == reason} == {"S0002", "S0006"}
+    study.assert_tidy()
+
+
+def test_time_in_which_nobody_listens_is_not_the_scans(store) -> None:
+    """The registry may be busy for longer than a scan may take; what workers said meanwhile is heard first."""
+    study = ScanStudy(store, 12)
+
+    class Waiting(LocalExecutor):
+        def answers(self, tasks):
+            for answer in super().answers(tasks):
+                for worker in self._pool:
+                    worker._began -= 1000
+                yield answer
+
+    result = run(store, STUDY, RunModels(), Waiting(source(), 2, scan_seconds=500), batch=2)
+    assert result.outcomes["determinate"] == 12
+    assert study.outcomes()
+
+
 def test_a_worker_that_is_killed_is_replaced(store) -> None:
     study = ScanStudy(store, 12)
     study.run(shift=0)

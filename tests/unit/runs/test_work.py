@@ -6,10 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from scan_study import scan_work, source, task_of
 
 from studies.photos import PhotoStore
-from studies.runs import worker
+from studies.runs import hosting, worker
+
+
+@pytest.fixture(autouse=True)
+def _nobody_stays():
+    yield
+    hosting.dismiss()
 
 
 def test_a_worker_elsewhere_asks_for_the_files_and_makes_the_same_of_them(tmp_path: Path) -> None:
@@ -17,12 +24,12 @@ def test_a_worker_elsewhere_asks_for_the_files_and_makes_the_same_of_them(tmp_pa
     work = scan_work(1, photo)
     PhotoStore(tmp_path / "photos").put_content(work.photos["front"], photo)
     here = task_of(tmp_path, work, scan_work(2))
-    first = worker.do_on_cluster(source(shift=1), here)
+    first = hosting.do_on_cluster(source(shift=1), here, 60.0)
     assert not first.elsewhere
     assert first.processed[1].unreachable is not None
     (tmp_path / "proof").unlink()
-    assert worker.do_on_cluster(source(shift=1), here).elsewhere
-    sent = worker.do_on_cluster(source(shift=1), here, {work.photos["front"]: photo}, {"shift": {"1": b"1"}})
+    assert hosting.do_on_cluster(source(shift=1), here, 60.0).elsewhere
+    sent = hosting.do_on_cluster(source(shift=1), here, 60.0, {work.photos["front"]: photo}, {"shift": {"1": b"1"}})
     assert [(found.predictions, found.unreachable) for found in sent.processed] == [
         (found.predictions, found.unreachable) for found in first.processed
     ]
