@@ -26,6 +26,7 @@ from reports.wording import (
     number,
     p_text,
     p_value,
+    plain_number,
     sentence,
     short_unit_of_differences,
     signed_text,
@@ -75,7 +76,7 @@ class Bound:
 
     @cached_property
     def level(self) -> str:
-        return level_text(self.plan.get("level", 0.95))
+        return level_text(self.plan.get("level", self.results.get("level", 0.95)))
 
     @cached_property
     def unit(self) -> str:
@@ -104,8 +105,9 @@ class Bound:
     @cached_property
     def names(self) -> list[str]:
         """The tests, index first; those that the flow knows but that have no result come last."""
-        known = [self.index, *self.results["tests"], *(self.results.get("flow", {}).get("methods") or {})]
-        return list(dict.fromkeys(known))
+        methods = self.results.get("flow", {}).get("methods") or {}
+        known = [self.results.get("index"), *(self.results.get("tests") or {}), *methods]
+        return [name for name in dict.fromkeys(known) if name is not None]
 
     @cached_property
     def comparators(self) -> list[str]:
@@ -135,7 +137,8 @@ class Bound:
             for group in subgroup.get("by_group") or {}
             if "_" in group
         }
-        return {**labels, **groups, **{name: method_label(name) for name in [*self.names, self.results["reference"]]}}
+        methods = [*self.names, *([self.results["reference"]] if "reference" in self.results else [])]
+        return {**labels, **groups, **{name: method_label(name) for name in methods}}
 
     def words(self, text: str) -> str:
         return signed_text(in_words(text, self.codes))
@@ -177,6 +180,11 @@ class Bound:
     def value(self, *path: str | int, places: int = 2) -> Value:
         found = self.at(path)
         return Value(number(found, places), pointer(*path), found)
+
+    def plain(self, *path: str | int) -> Value:
+        """A number as a person types it, for figures whose decimals are not ours to choose."""
+        found = self.at(path)
+        return Value(ABSENT if found is None else plain_number(found), pointer(*path), found)
 
     def count(self, *path: str | int) -> Value:
         found = self.at(path)

@@ -68,7 +68,16 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (Kind("validation", "Validation report", "reports.validation_report:build"),)
+    kind.name: kind
+    for kind in (
+        Kind("validation", "Validation report", "reports.validation_report:build"),
+        Kind("comparison", "Comparison of runs", "reports.comparison_report:build", runs=(2, 2)),
+        Kind("precision", "Precision report", "reports.analysis_reports:build_precision"),
+        Kind("fairness", "Fairness report", "reports.analysis_reports:build_fairness"),
+        Kind("data-quality", "Data quality report", "reports.data_quality_report:build"),
+        Kind("model-card", "Model cards", "reports.model_card_report:build"),
+        Kind("checklists", "Checklists", "reports.analysis_reports:build_checklists"),
+    )
 }
 
 

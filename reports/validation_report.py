@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.bound import Bound
-from reports.document import Document
+from reports.checklists.filled import checklists
+from reports.document import Document, Section
 from reports.kinds import Made, Order
 from reports.sections.agreement import agreement
 from reports.sections.body_measurements import body_measurements
@@ -23,6 +24,7 @@ from reports.sections.deviations import deviations
 from reports.sections.fairness import fairness
 from reports.sections.intended_use import intended_use, protocol
 from reports.sections.methods import methods
+from reports.sections.model_cards import model_cards
 from reports.sections.participants import exclusions, participants
 from reports.sections.precision import precision
 from reports.sections.provenance import provenance
@@ -41,12 +43,14 @@ if TYPE_CHECKING:
 
 def build(registry: Registry, order: Order, progress: Progress) -> Made:
     """The validation report of a registered study."""
+    return made(analysis_of(registry, order, progress), index=order.index)
+
+
+def analysis_of(registry: Registry, order: Order, progress: Progress) -> StudyAnalysis:
+    """The analysis that was asked for; one without a single pair is reported, too."""
     from studies.registry.analysis import analyze_study
 
-    return made(
-        analyze_study(registry, order.study, index=order.index, run=order.run, empty=True, progress=progress),
-        index=order.index,
-    )
+    return analyze_study(registry, order.study, index=order.index, run=order.run, empty=True, progress=progress)
 
 
 def made(analysis: StudyAnalysis, *, index: str | None = None) -> Made:
@@ -78,6 +82,7 @@ def validation_report(analysis: StudyAnalysis, *, created: dt.datetime | None = 
     results = analysis.results
     title = results["study"].get("title") or results["study"]["name"]
     version = results.get("calliper", {}).get("version", "")
+    sections = body(report)
     return Document(
         title=title,
         kind="Validation report",
@@ -88,26 +93,32 @@ def validation_report(analysis: StudyAnalysis, *, created: dt.datetime | None = 
         f"data {_short(results['data'].get('hash'))}",
         created=created,
         keywords=("method comparison", "agreement", report.measurand),
-        sections=(
-            summary(report),
-            intended_use(report),
-            participants(report),
-            scans(report),
-            methods(report),
-            agreement(report),
-            comparisons(report),
-            subgroups(report),
-            fairness(report),
-            precision(report),
-            change(report),
-            body_measurements(report),
-            sensitivity(report),
-            calibration(report),
-            exclusions(report),
-            deviations(report),
-            protocol(report),
-            provenance(report),
-        ),
+        sections=(*sections, checklists(report, sections)),
+    )
+
+
+def body(report: Bound) -> tuple[Section, ...]:
+    """The sections of the validation report, but for the checklists that point to them."""
+    return (
+        summary(report),
+        intended_use(report),
+        participants(report),
+        scans(report),
+        methods(report),
+        model_cards(report),
+        agreement(report),
+        comparisons(report),
+        subgroups(report),
+        fairness(report),
+        precision(report),
+        change(report),
+        body_measurements(report),
+        sensitivity(report),
+        calibration(report),
+        exclusions(report),
+        deviations(report),
+        protocol(report),
+        provenance(report),
     )
 
 

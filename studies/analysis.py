@@ -6,6 +6,7 @@ whatever identifiers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -21,7 +22,7 @@ from studies.derived import EQUATIONS, OUTSIDE, Derived, derive_from
 from studies.deviations import deviations
 from studies.errors import DataError, PlanError
 from studies.fairness import fairness
-from studies.frames import Frames, canonical
+from studies.frames import Frames, canonical, measured
 from studies.measurands import MEASURANDS
 from studies.nameless import without_names
 from studies.pairing import Paired, eligible_subjects, pair_frames, to_derive
@@ -31,6 +32,8 @@ from studies.progress import NoProgress, Progress
 from studies.sensitivity import sensitivity
 from studies.subgroups import agreement, small_groups
 from studies.suggestions import suggestion
+from validation.concordance import ccc
+from validation.results import attempt
 
 FORMAT = 1
 """Version of the shape of `results`."""
@@ -97,7 +100,7 @@ def analyze(
         report = agreement(table, plan, tests) if len(table) else _nothing(plan)
     measurand = MEASURANDS[plan.measurand]
     results: dict[str, Any] = {
-        "calliper": {"format": FORMAT, "version": _version()},
+        "calliper": calliper_version(),
         "study": {"name": study["name"], "title": study["title"]},
         "plan": {**{key: plan_status[key] for key in ("version", "hash", "locked")}, "document": plan.document()},
         "data": {
@@ -112,7 +115,7 @@ def analyze(
         "n": len(table),
         "reference": plan.reference,
         "index": tests[0],
-        "tests": report["tests"],
+        "tests": {name: _with_spread(test) for name, test in report["tests"].items()},
         "comparisons": report["comparisons"],
         "subgroups": report["subgroups"],
     }
@@ -137,6 +140,44 @@ def _nothing(plan: Plan) -> dict[str, Any]:
     return {"tests": {}, "comparisons": [], "subgroups": subgroups}
 
 
+def _with_spread(test: dict[str, Any]) -> dict[str, Any]:
+    """A test with the SD of its absolute errors, which papers give beside their mean."""
+    mae, rmse, n = test["mae"]["estimate"], test["rmse"]["estimate"], test["n"]
+    spread = None
+    if n > 1 and mae is not None and rmse is not None:
+        spread = math.sqrt(max(rmse**2 - mae**2, 0.0) * n / (n - 1))
+    return {**test, "absolute_sd": spread}
+
+
+def _bmi(frames: Frames, table: pd.DataFrame, plan: Plan) -> dict[str, Any]:
+    """Concordance of the raw body mass index with body fat, as papers print it: by group {"n", "ccc"}.
+
+    The two have different units, so that it says only that a number in kg/m² is no percentage of fat. One pair a
+    subject, the first; empty for other measurands.
+    """
+    if plan.measurand != "body_fat_percent" or table.empty:
+        return {}
+    first = table.drop_duplicates("subject_id")
+    visit = first["occasion"].to_numpy()
+    rows = pd.DataFrame(
+        {
+            "bmi": measured(frames, "bmi")[visit],
+            "reference": first[plan.reference].to_numpy(),
+            "sex": frames.subjects["sex"].to_numpy()[frames.visits["subject"].to_numpy()[visit]],
+        }
+    ).dropna(subset="bmi")
+    groups = {"All": rows} | {code: rows[rows["sex"] == code] for code in ("F", "M")}
+    if any(0 < len(part) < plan.minimum_cell for part in groups.values()):
+        groups = {"All": rows}
+    found = {}
+    for name, part in groups.items():
+        if len(part) >= max(plan.minimum_cell, 3):
+            columns = part["bmi"].to_numpy(), part["reference"].to_numpy()
+            made = attempt(lambda columns=columns: ccc(*columns, level=plan.level), level=plan.level)
+            found[name] = {"n": len(part), "ccc": made.to_dict()}
+    return found
+
+
 def _further(
     frames: Frames,
     plan: Plan,
@@ -151,6 +192,7 @@ def _further(
     repeated = precision(frames, plan, [plan.reference, *tests], eligible, results["tests"])
     return {
         "claims": claims(plan, results),
+        "bmi": _bmi(frames, table, plan),
         "fairness": fairness(table, plan, tests[0], results["subgroups"]),
         "precision": repeated,
         "change": change(table, plan, tests, repeated),
@@ -158,6 +200,11 @@ def _further(
         "sensitivity": sensitivity(frames, plan, tests, derived, table, paired.used, scans, results["tests"]),
         "calibration": calibration(table, paired.used, scans, plan, tests),
     }
+
+
+def calliper_version() -> dict[str, Any]:
+    """What stands in every result: the version of its shape, and of Calliper."""
+    return {"format": FORMAT, "version": _version()}
 
 
 def _version() -> str:

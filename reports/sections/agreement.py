@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from reports import figures
-from reports.bound import TONES, Bound, after, hidden_note, is_hidden, metric_of, missing, within
-from reports.document import Badge, Column, Figure, Inline, List, Paragraph, Row, Section, Strong, Table, Value
+from reports.bound import NOT_SHOWN, TONES, Bound, after, hidden_note, is_hidden, metric_of, missing, within
+from reports.document import Badge, Column, Figure, Inline, List, Paragraph, Row, Section, Small, Strong, Table, Value
 from reports.wording import (
+    ABSENT,
     count,
     direction,
     estimate_of,
@@ -45,6 +46,7 @@ def agreement(report: Bound) -> Section:
     if not any((report.results["tests"].get(name) or {}).get("n") for name in report.names):
         text = f"No method has a pair with {report.reference}, so there is nothing to report."
         return Section("agreement", f"Agreement with {report.reference}", (Paragraph(text),))
+    blocks.append(Section("at-a-glance", "At a glance", (_paper_table(report),)))
     blocks.append(Section("errors", "Size of the errors", (_error_table(report), _error_figure(report))))
     bias: list[Any] = [
         List(tuple(_agreement_sentence(report, name) for name in report.names)),
@@ -66,6 +68,88 @@ def agreement(report: Bound) -> Section:
 
 def _n(report: Bound, name: str) -> Value | str:
     return report.count("tests", name, "n") if name in report.results["tests"] else count(0)
+
+
+def _paper_table(report: Bound) -> Table:
+    """Everything that a paper on a new method prints, one row a method."""
+    groups = [(name, group) for name, group in _sex_groups(report) if group in ("F", "M")]
+    rows, hidden = [], False
+    for name in report.names:
+        path, found = ("tests", name), report.results["tests"].get(name) or {}
+        if not found.get("n"):
+            rows.append(Row((sentence(report.label(name)), "no pair", *((ABSENT,) * (5 + len(groups))))))
+            continue
+        mae: tuple[Inline, ...] = (report.value(*path, "mae", "estimate"),)
+        if found.get("absolute_sd") is not None:
+            mae = (*mae, " ± ", report.value(*path, "absolute_sd"))
+        concordance: list[Any] = [report.value(*path, "ccc", "estimate")]
+        for subgroup, group in groups:
+            inner = ("subgroups", subgroup, "by_group", group)
+            if is_hidden(report.at(inner)) or is_hidden(report.at((*inner, "tests", name))):
+                hidden = True
+                concordance.append(ABSENT)
+            else:
+                concordance.append(report.value(*inner, "tests", name, "ccc", "estimate"))
+        limits = [report.value(*path, "limits", end, "estimate", places=1) for end in ("lower", "upper")]
+        slope = (*path, "proportional_bias")
+        rows.append(
+            Row(
+                (
+                    sentence(report.label(name)),
+                    mae,
+                    _against_index(report, name),
+                    *concordance,
+                    (report.value(*path, "bias", "estimate"), " ", _beneath(report.p(*path, "p_value", prose=True))),
+                    (limits[0], " to ", limits[1]),
+                    (report.value(*slope, "r_squared"), " ", _beneath(report.p(*slope, "p_value", prose=True))),
+                )
+            )
+        )
+    bmi = report.results.get("bmi") or {}
+    if bmi:
+        cells: list[Any] = [report.value("bmi", "All", "ccc", "estimate")]
+        cells += [report.value("bmi", group, "ccc", "estimate") if group in bmi else ABSENT for _, group in groups]
+        rows.append(Row(("Raw BMI", ABSENT, ABSENT, *cells, ABSENT, ABSENT, ABSENT)))
+    columns = (
+        Column("Method", width=1.3),
+        Column(f"MAE ± SD ({report.pp})", "right", width=1.25),
+        Column("p", "right", width=0.75),
+        Column("All", "right", "CCC", 0.65),
+        *(Column(group_label(group), "right", "CCC", 0.85) for _, group in groups),
+        Column(f"Bias ({report.pp})", "right", width=1.0),
+        Column(f"Limits ({report.pp})", "right", width=1.35),
+        Column("R² of slope", "right", width=0.95),
+    )
+    notes = [
+        f"SD: of the absolute errors. p: of the mean absolute error against that of {report.spoken(report.index)}, "
+        "adjusted after Holm. R² of slope: of the regression of the differences on the means, with the p-value of its "
+        "slope.",
+    ]
+    if bmi:
+        notes.append(
+            "Raw BMI is in kg/m², beside a percentage of fat. Papers print it; its fair form are the equations."
+        )
+    if hidden:
+        notes.append(hidden_note(report).replace(NOT_SHOWN, ABSENT))
+    return Table(
+        "table-paper",
+        f"Accuracy of each method against {report.reference}, and its agreement.",
+        columns,
+        tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _beneath(value: Value) -> Small:
+    return Small(value, below=True)
+
+
+def _against_index(report: Bound, name: str) -> Inline:
+    """The adjusted p-value of the error of a method against that of the index test."""
+    for position, row in enumerate(report.results.get("comparisons") or []):
+        if row["metric"] == "mae" and {row["a"], row["b"]} == {name, report.index}:
+            return report.p("comparisons", position, "p_adjusted")
+    return ABSENT
 
 
 def _error_table(report: Bound) -> Table:

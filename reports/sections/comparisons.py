@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reports.bound import Bound, metric_of
-from reports.document import Column, Inline, List, Paragraph, Row, Section, Strong, Table
-from reports.wording import estimate_of, sentence, versus
+from reports.bound import TONES, Bound, metric_of
+from reports.document import Badge, Block, Column, Inline, List, Paragraph, Row, Section, Strong, Table
+from reports.wording import estimate_of, sentence, significant, versus
 
 
 def comparison(report: Bound, a: str, b: str, metric: str = "mae") -> int | None:
@@ -92,4 +92,59 @@ def comparisons(report: Bound) -> Section:
             *report.why(),
         ),
     )
-    return Section("comparisons", title, (List(tuple(told)), table) if told else (table,))
+    claim = _claim(report)
+    blocks: list[Block | Section] = [*([List(tuple(told))] if told else []), table, *([claim] if claim else [])]
+    return Section("comparisons", title, tuple(blocks))
+
+
+def _claim(report: Bound) -> Section | None:
+    """How many times as accurate the index test is: the claim as a ratio with its interval."""
+    items = report.results.get("claims") or []
+    if not items:
+        return None
+    told = [_claim_sentence(report, position) for position in range(len(items))]
+    intro = (
+        f"How many times the mean absolute error of a comparator that of {report.spoken(report.index)} is, in the "
+        "subjects who have both. “Twice as accurate” is a ratio of 2, and is supported when the whole interval lies "
+        "above 2."
+    )
+    return Section("claim", "The claim", (Paragraph(intro), List(tuple(told))))
+
+
+def _claim_sentence(report: Bound, position: int) -> tuple[Inline, ...]:
+    item = report.results["claims"][position]
+    path = ("claims", position)
+    who, other = report.spoken(item["method"]), report.spoken(item["against"])
+    ratio = estimate_of(item["ratio"])
+    if ratio["estimate"] is None:
+        return (f"{sentence(other)}: the ratio could not be computed.",)
+    out: list[Inline] = [f"{sentence(other)}: ", *report.said(*path, "ratio"), ". "]
+    adjusted = item.get("p_adjusted")
+    if ratio["low"] is None or ratio["high"] is None:
+        out.append("Without an interval no claim can rest on it.")
+    elif ratio["low"] <= 1 <= ratio["high"]:
+        out.append(f"The data do not show that {who} is more accurate, or less.")
+    elif adjusted is not None and not significant(adjusted, report.plan.get("level", 0.95)):
+        why = "The interval alone leaves out 1, but the test, adjusted for the number of comparisons, "
+        out.append(f"{why}does not show a difference.")
+    elif ratio["high"] < 1:
+        out.append(f"The data support that {who} is less accurate.")
+    else:
+        out.append(f"The data support that {who} is more accurate, ")
+        out.append(
+            "and that it is at least twice as accurate."
+            if ratio["low"] >= 2
+            else "and that it is not twice as accurate."
+            if ratio["high"] < 2
+            else "and leave open whether it is twice as accurate."
+        )
+    if item["factor"] is None:
+        return (*out, " The plan makes no claim of it.")
+    asks = f" The plan's criterion “{item['criterion']}” asks for a ratio of at least "
+    return (
+        *out,
+        asks,
+        report.value(*path, "factor"),
+        ": ",
+        Badge(item["verdict"], TONES.get(item["verdict"], "unsure")),
+    )

@@ -38,18 +38,36 @@ def summary(report: Bound) -> Section:
         ]
     elif not report.comparators:
         blocks.append(Paragraph("The plan names no comparator, so the error is not compared with another method's."))
-    notes = [note for note in report.notes if note not in report.warnings]
-    if report.warnings:
-        blocks.append(Callout("These are not clinical data", report.warnings, "unsure"))
-    if not report.results["plan"].get("locked"):
-        unlocked = [note for note in notes if "not locked" in note]
-        notes = [note for note in notes if note not in unlocked]
-        told = tuple(unlocked) or ("The results are exploratory: no criterion was fixed beforehand.",)
-        blocks.append(Callout("The analysis plan was not locked", told, "unsure"))
+    callouts, notes = _callouts(report)
+    blocks += callouts
     blocks.append(_criteria(report))
     if notes:
         blocks.append(Section("notes", "What to know before reading on", (List(tuple(notes)),)))
     return Section("summary", "Summary", tuple(blocks))
+
+
+def _callouts(report: Bound) -> tuple[list[Callout], list[str]]:
+    """What a reader must know before anything else, and the notes that are left."""
+    callouts: list[Callout] = []
+    notes = [note for note in report.notes if note not in report.warnings]
+    if report.warnings:
+        callouts.append(Callout("These are not clinical data", report.warnings, "unsure"))
+    if not report.results["plan"].get("locked"):
+        unlocked = [note for note in notes if "not locked" in note]
+        notes = [note for note in notes if note not in unlocked]
+        told = tuple(unlocked) or ("The results are exploratory: no criterion was fixed beforehand.",)
+        callouts.append(Callout("The analysis plan was not locked", told, "unsure"))
+    return callouts, notes
+
+
+def known_first(report: Bound) -> tuple[Section, ...]:
+    """What a reader of a report on one side of an analysis must know first."""
+    callouts, notes = _callouts(report)
+    blocks: list[Any] = [*callouts, *([List(tuple(notes))] if notes else [])]
+    if not report.results.get("n"):
+        text = f"{sentence(report.spoken(report.index))} has no pair with {report.reference}."
+        blocks.insert(0, Paragraph(text, lead=True))
+    return (Section("notes", "What to know first", tuple(blocks)),) if blocks else ()
 
 
 def _headline(report: Bound) -> tuple[Inline, ...]:

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, select
 from studies.analysis import StudyAnalysis, analyze
 from studies.plan_model import Plan
 from studies.progress import Progress
-from studies.registry.catalogue import current_plan, find_study, plan_versions
+from studies.registry.cards import run_cards
+from studies.registry.catalogue import StudyRecord, current_plan, find_study, plan_versions
 from studies.registry.frames import StudyFrames, finished_run, study_frames
 from studies.registry.leakage import run_leak_notes
 from studies.registry.outcomes import outcome_notes
@@ -69,15 +70,15 @@ def study_inputs(
             "index": index,
             "scans": scans,
             "scans_hash": scans_hash(scans),
-            "run": None if number is None else _run(connection, study.id, number, newest),
+            "run": None if number is None else _run(connection, study, number, newest),
             "protocol": current_protocol(connection, study.id),
         }
 
 
-def _run(connection: Connection, study_id: int, number: int, newest: int | None) -> dict[str, Any]:
-    found = find_run(connection, study_id, number)
+def _run(connection: Connection, study: StudyRecord, number: int, newest: int | None) -> dict[str, Any]:
+    found = find_run(connection, study.id, number)
     used = {row["kind"]: f"{row['name']}@{row['version']}" for row in checkpoints_of(connection, found.id)}
-    return {"number": number, "newest": newest, "checkpoints": used}
+    return {"number": number, "newest": newest, "checkpoints": used, "cards": run_cards(connection, study, found.id)}
 
 
 def _plan_status(connection: Connection, study_id: int) -> dict[str, Any]:

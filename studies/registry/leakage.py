@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from models.checkpoints.card import Card
 from models.checkpoints.leakage import trained_on
@@ -94,6 +94,15 @@ def run_leak_notes(
                 "it has not seen, and no claim may rest on it."
             )
     return notes
+
+
+def leaked_counts(connection: Connection, study: StudyRecord, card: Card) -> tuple[int, int]:
+    """How many subjects of a study were in the training data of a checkpoint, and how many the study has."""
+    leaked, subjects = _leaked(connection, study, card, ())
+    if not subjects:
+        counted = select(func.count()).select_from(Subject).where(Subject.study_id == study.id)
+        subjects = connection.execute(counted).scalar_one()
+    return len(leaked), subjects
 
 
 def _leaks(connection: Connection, study: StudyRecord, cards: Collection[Card], datasets: Sequence[str]) -> list[Leak]:

@@ -1,0 +1,58 @@
+"""Model cards of the checkpoints that a study uses."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from reports.document import Document, List, Paragraph, Section
+from reports.kinds import Made, Order
+from reports.sections.common import bound, document
+from reports.sections.model_cards import model_cards
+
+if TYPE_CHECKING:
+    from studies.progress import Progress
+    from studies.registry.workspace import Registry
+
+
+def build(registry: Registry, order: Order, progress: Progress) -> Made:
+    """The cards of the checkpoints of a run (by default the newest); without a run, of those that are current."""
+    from studies.analysis import calliper_version
+    from studies.registry.cards import current_cards, run_cards
+    from studies.registry.catalogue import find_study
+    from studies.registry.frames import finished_run
+    from studies.registry.provenance import study_provenance
+    from studies.registry.runs import find_run
+
+    with registry.reading() as connection:
+        study = find_study(connection, order.study)
+        number = finished_run(connection, study.id) if order.run is None else order.run
+        found = None if number is None else find_run(connection, study.id, number)
+        cards = None if found is None else run_cards(connection, study, found.id)
+        notes = study_provenance(connection, study.id)
+    results: dict[str, Any] = {
+        "calliper": calliper_version(),
+        "study": {"name": study.name, "title": study.title},
+        "run": None if found is None else {"number": found.number},
+        "cards": current_cards(registry, study) if cards is None else cards,
+        "notes": notes,
+    }
+    return Made("model-card", results, lambda created: model_card_document(results, created=created))
+
+
+def model_card_document(results: dict[str, Any], *, created: dt.datetime | None = None) -> Document:
+    """The cards as a document."""
+    report = bound(results)
+    if not results["cards"]:
+        text = "No run of this study has used a checkpoint, and no checkpoint is the current one."
+    elif results["run"] is None:
+        text = "No run of this study is finished. These are the checkpoints that a run would use: the current ones."
+    else:
+        text = f"The checkpoints of run {results['run']['number']}."
+    blocks: list[Any] = [Paragraph(text, lead=True)]
+    if report.notes:
+        blocks.append(List(tuple(report.notes)))
+    sections = [Section("summary", "Summary", tuple(blocks))]
+    if results["cards"]:
+        sections += [part for part in model_cards(report, ("cards",)).blocks if isinstance(part, Section)]
+    return document(report, "Model cards", "What is in use, and what it cannot do", sections, created=created)
