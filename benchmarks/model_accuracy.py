@@ -210,7 +210,7 @@ def shape_errors(people: Sequence[Person], seen: Sequence[Seen], name: str) -> p
             continue
         truth, found = body.shaped(np.array([person.betas, outcome.betas], np.float64))
         truth, found = truth - truth.mean(0), found - found.mean(0)
-        scaled = found * (found * truth).sum() / (found * found).sum()
+        scaled = found * np.sqrt((truth**2).sum() / (found**2).sum())  # as PVE-T-SC is usually computed
         taped = measure(body.shaped(np.array([person.betas, outcome.betas], np.float64)), body)
         angles = []
         for view, pose in (outcome.pose or {}).items():
