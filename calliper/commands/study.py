@@ -61,15 +61,17 @@ def list_all(as_json: AsJson = False, workspace: Workspace = DEFAULT_WORKSPACE) 
 
 @app.command()
 def show(name: StudyName, as_json: AsJson = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
-    """One study: what it holds, its ingests and the versions of its plan."""
+    """One study: what it holds, its ingests, its runs and the versions of its plan."""
     from calliper.console import print_json, print_table
-    from studies.registry.catalogue import describe_study
+    from studies.registry.catalogue import describe_study, find_study
     from studies.registry.leakage import leaks_of_study
     from studies.registry.workspace import open_registry
+    from studies.runs.listing import list_runs
 
     with open_registry(workspace) as registry:
         with registry.reading() as connection:
             found = describe_study(connection, name)
+            found["runs"] = list_runs(registry, connection, find_study(connection, name))
         leaks = leaks_of_study(registry, name)
     found["trained_on"] = [leak.as_dict() for leak in leaks]
     if as_json:
@@ -79,6 +81,9 @@ def show(name: StudyName, as_json: AsJson = False, workspace: Workspace = DEFAUL
     print_table([{key: found[key] for key in _COUNTS}])
     print("\nIngests")
     print_table(found["ingests"])
+    if found["runs"]:
+        print("\nRuns")
+        print_table(found["runs"])
     print("\nVersions of the plan")
     print_table(found["plans"])
     for leak in leaks:
