@@ -105,7 +105,7 @@ def _manifest(
 ) -> dict[str, Any]:
     """All that the report is."""
     results = made.results
-    data, plan = results.get("data") or {}, results.get("plan") or {}
+    data, plan, run = (results.get(part) or {} for part in ("data", "plan", "run"))
     return {
         "calliper_report": MANIFEST_FORMAT,
         "study": study.name,
@@ -115,7 +115,7 @@ def _manifest(
         "plan": {"version": made.plan_version, "sha256": plan.get("hash"), "locked": plan.get("locked")},
         "index": made.index,
         "data": {key: value for key, value in data.items() if isinstance(value, str | int)},
-        "run": results.get("run"),
+        "run": {key: run[key] for key in ("number", "checkpoints") if key in run} or None,
         "caution": next((note for note in results.get("notes") or [] if _UNREAL.search(note)), ""),
         "software": software_versions(),
         "files": files,

@@ -146,30 +146,38 @@ def _verify_registered(
     recompute: bool,
     progress: Progress | None,
 ) -> None:
-    digest = sha256_of(data)
     records = list_reports(connection)
-    for record in records:
-        named = next((item["name"] for item in record.files if item["sha256"] == digest), None)
-        if named is not None:
-            found.good(f"This is {named} of report {record.name}, byte for byte as it was registered.")
-            _tell_report(found, record, registry, connection, recompute=recompute, progress=progress)
-            return
-        sheets = sheets_of(connection, record)
-        for number, files in sheets:
-            if any(item["sha256"] == digest for item in files):
-                found.good(
-                    f"This is the signature sheet of report {record.name}, as it was made with signature {number}."
-                )
-                if number < len(sheets):
-                    found.note(f"It shows {number} of now {len(sheets)} signatures: there is a newer sheet.")
-                _tell_report(found, record, registry, connection, recompute=recompute, progress=progress)
-                return
-        known = inputs_record(connection, record)
-        if known is not None and data[:2] == b"PK" and _hash_of_zip(data) == known.sha256:
-            found.good(f"These are the frozen inputs of report {record.name}, as they were kept.")
-            _tell_report(found, record, registry, connection, recompute=recompute, progress=progress)
-            return
-    _tell_unknown(found, path, data, records, registry, connection, recompute=recompute, progress=progress)
+    fits = [(record, what) for record in records if (what := _is_of(connection, record, data))]
+    if not fits:
+        _tell_unknown(found, path, data, records, registry, connection, recompute=recompute, progress=progress)
+        return
+    # Reports of the same data have the same results.json: the one in whose folder it lies is meant, else the newest.
+    here = [fit for fit in fits if fit[0].folder(registry).resolve() == path.resolve().parent]
+    record, what = (here or fits)[-1]
+    found.good(what)
+    others = [other.name for other, _ in fits if other is not record]
+    if others:
+        found.note(f"The same file belongs to report {', '.join(others)}, too.")
+    for number, files in (sheets := sheets_of(connection, record)):
+        if number < len(sheets) and any(item["sha256"] == sha256_of(data) for item in files):
+            found.note(f"It shows {number} of now {len(sheets)} signatures: there is a newer sheet.")
+    _tell_report(found, record, registry, connection, recompute=recompute, progress=progress)
+
+
+def _is_of(connection: Connection, record: ReportRecord, data: bytes) -> str | None:
+    """What of a report these bytes are, as a sentence; None where they are nothing of it."""
+    digest = sha256_of(data)
+    for item in record.files:
+        if item["sha256"] == digest:
+            return f"This is {item['name']} of report {record.name}, byte for byte as it was registered."
+    for number, files in sheets_of(connection, record):
+        if any(item["sha256"] == digest for item in files):
+            made = f"as it was made with signature {number}"
+            return f"This is the signature sheet of report {record.name}, {made}."
+    known = inputs_record(connection, record)
+    if known is not None and data[:2] == b"PK" and _hash_of_zip(data) == known.sha256:
+        return f"These are the frozen inputs of report {record.name}, as they were kept."
+    return None
 
 
 def _hash_of_zip(data: bytes) -> str | None:
