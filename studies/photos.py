@@ -12,12 +12,20 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from studies.errors import StorageError
+from studies.photo_keys import HEADER_BYTES, PhotoKeys, key_id
+from studies.photo_keys import SUFFIX as ENCRYPTED
+
 MAXIMUM_BYTES = 60_000_000
 MAXIMUM_PIXELS = 100_000_000
 LEAST_SIDE = 240
 LEAST_HEIGHT = 320
 _LONGEST_NAME = 255  # bytes, on all usual file systems
 _SUFFIX = {"image/jpeg": ".jpg", "image/png": ".png"}
+_HEIF_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
 _PILLOW_FORMATS = ("JPEG", "PNG", "WEBP")
 
 
@@ -92,6 +100,11 @@ def check(path: Path) -> CheckedPhoto:
     except Image.DecompressionBombError:
         raise PhotoProblem(f"has more than {MAXIMUM_PIXELS / 1e6:.0f} million pixels") from None
     except UnidentifiedImageError:
+        kind = _HEIF_BRANDS.get(raw[8:12]) if raw[4:8] == b"ftyp" else None
+        if kind is not None:
+            raise PhotoProblem(
+                f"is a {kind} image, which is not read: let the phone save JPEG, or convert it"
+            ) from None
         raise PhotoProblem("is not a JPEG, PNG or WebP image") from None
     except Exception as error:  # decoders raise whatever they meet in a damaged file
         raise PhotoProblem(f"is damaged and cannot be decoded ({type(error).__name__})") from None
@@ -111,6 +124,18 @@ def check(path: Path) -> CheckedPhoto:
         return CheckedPhoto(buffer.getvalue(), "image/jpeg", width, height)
     clean.save(buffer, "PNG", icc_profile=profile)
     return CheckedPhoto(buffer.getvalue(), "image/png", width, height)
+
+
+# Frames (not JPG, which is reserved), Huffman tables, arithmetic conditioning, scan, quantisation, number of lines,
+# restarts, hierarchical progression, expansion; JFIF and Adobe, which say how colours are meant.
+_DECODING = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xE0), 0xE0, 0xEE} - {0xC8})
+
+
+def _without_thumbnail(segment: bytes) -> bytes:
+    """An APP0 segment as JFIF has it, without its small picture of the photo; nothing of any other APP0."""
+    if segment[4:9] != b"JFIF\0" or len(segment) < 18:
+        return b""
+    return b"\xff\xe0\x00\x10" + segment[4:16] + b"\0\0"
 
 
 def strip_jpeg(raw: bytes) -> bytes:
@@ -135,9 +160,9 @@ def strip_jpeg(raw: bytes) -> bytes:
             break
         (length,) = struct.unpack(">H", raw[place + 2 : place + 4])
         segment = raw[place : place + 2 + length]
-        application = 0xE0 <= marker <= 0xEF
-        needed = marker in (0xE0, 0xEE) or (marker == 0xE2 and segment[4:15] == b"ICC_PROFILE")
-        if needed or not (application or marker == 0xFE):
+        if marker == 0xE0:
+            segment = _without_thumbnail(segment)
+        if marker in _DECODING or (marker == 0xE2 and segment[4:15] == b"ICC_PROFILE"):
             kept.append(segment)
         place += 2 + length
         if marker == 0xDA:  # entropy-coded data follow, up to the next marker that is neither stuffing nor restart
@@ -161,13 +186,45 @@ StoredPhoto = tuple[str, str]  # SHA-256 of the content, and media type
 
 
 class PhotoStore:
-    """Photos in a folder, each under the SHA-256 of its content, so that storing one twice changes nothing."""
+    """Photos in a folder, each under the SHA-256 of its content, so that storing one twice changes nothing.
 
-    def __init__(self, folder: Path):
+    With a key in the environment (see `studies.photo_keys`) they are encrypted; the name is the hash of the plain
+    content all the same. Files that are not encrypted stay readable, and those that are, as long as their key is there.
+    """
+
+    def __init__(self, folder: Path, keys: PhotoKeys | None = None):
         self.folder = folder
+        self._keys = keys
+
+    @property
+    def keys(self) -> PhotoKeys:
+        """The keys to write and read with. Raises PlanError where the environment holds something that is no key."""
+        if self._keys is None:
+            self._keys = PhotoKeys.from_environment()
+        return self._keys
 
     def path(self, sha256: str, media_type: str) -> Path:
-        return self.folder / sha256[:2] / f"{sha256}{_SUFFIX[media_type]}"
+        """Where a photo lies, or where it would be put."""
+        plain, sealed = self.paths(sha256, media_type)
+        if plain.exists() or (self.keys.current is None and not sealed.exists()):
+            return plain
+        return sealed
+
+    def paths(self, sha256: str, media_type: str) -> tuple[Path, Path]:
+        """The two places where a photo can lie: as it is, and encrypted."""
+        plain = self.folder / sha256[:2] / f"{sha256}{_SUFFIX[media_type]}"
+        return plain, plain.with_name(plain.name + ENCRYPTED)
+
+    def read(self, sha256: str, media_type: str) -> bytes:
+        """The content of a photo. Raises FileNotFoundError, or StorageError where it cannot be decrypted."""
+        path = self.path(sha256, media_type)
+        content = path.read_bytes()
+        return self.keys.open(content, sha256, media_type) if path.suffix == ENCRYPTED else content
+
+    def remove(self, sha256: str, media_type: str) -> None:
+        """Remove a photo, in whichever form it lies there."""
+        for path in self.paths(sha256, media_type):
+            path.unlink(missing_ok=True)
 
     def put(self, photo: CheckedPhoto) -> Path:
         """Store a photo, whole or not at all."""
@@ -176,11 +233,14 @@ class PhotoStore:
     def put_content(self, file: StoredPhoto, content: bytes) -> Path:
         """Store the content that `file` names, whole or not at all."""
         path = self.path(*file)
-        return path if path.exists() else self._write(path, content)
+        if path.exists():
+            return path
+        return self._write(path, self.keys.seal(content, *file) if path.suffix == ENCRYPTED else content)
 
     def take_over(self, other: PhotoStore, sha256: str, media_type: str) -> Path:
         """Move a photo here from another store, whole or not at all."""
-        path, source = self.path(sha256, media_type), other.path(sha256, media_type)
+        source = other.path(sha256, media_type)
+        path = self.folder / sha256[:2] / source.name
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.replace(source, path)
@@ -189,6 +249,35 @@ class PhotoStore:
                 raise
             self._write(path, source.read_bytes())
         return path
+
+    def rewrite(self, sha256: str, media_type: str) -> bool:
+        """Write a photo with the current key, or as it is where there is none. False where it is so already."""
+        plain, sealed = self.paths(sha256, media_type)
+        path = self.path(sha256, media_type)
+        current = self.keys.current
+        if current is None and path == plain:
+            return False
+        if current is not None and path == sealed and self.key_of(path) == current.id:
+            return False
+        content = self.read(sha256, media_type)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise StorageError(
+                "This photo is damaged: its content does not fit its name.",
+                where=f"photo store, file {sha256[:16]}…", remedy="Restore it from a backup.",
+            )  # fmt: skip
+        if current is None:
+            self._write(plain, content)
+            sealed.unlink()
+        else:
+            self._write(sealed, self.keys.seal(content, sha256, media_type))
+            plain.unlink(missing_ok=True)
+        return True
+
+    @staticmethod
+    def key_of(path: Path) -> str | None:
+        """The number of the key that the file at `path` is encrypted with; None where it is not encrypted."""
+        with path.open("rb") as file:
+            return key_id(file.read(HEADER_BYTES))
 
     @staticmethod
     def _write(path: Path, content: bytes) -> Path:

@@ -27,6 +27,8 @@ from studies.plan_model import (
     FaultAtError,
     Pairing,
     Plan,
+    Privacy,
+    Retention,
     Subgroup,
     class_labels,
 )
@@ -40,6 +42,8 @@ __all__ = [
     "EligibilityRule",
     "Pairing",
     "Plan",
+    "Privacy",
+    "Retention",
     "Subgroup",
     "class_labels",
     "load_plan",
@@ -269,5 +273,7 @@ def _keys_at(loc: tuple) -> list[str]:
                 "eligibility": EligibilityRule,
                 "subgroups": Subgroup,
                 "criteria": Criterion,
+                "privacy": Privacy,
+                "retention": Retention,
             }.get(part, model)
     return [field.alias or key for key, field in model.model_fields.items()]

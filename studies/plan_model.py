@@ -300,6 +300,32 @@ class Criterion(_Part):
         return f"at least {_plain(self.at_least)}"
 
 
+Days = Annotated[int, Field(ge=1, le=36_525)]
+
+
+class Retention(_Part):
+    """For how many days things may be kept; see `studies.privacy.retention`. What is not named has no limit."""
+
+    photos: Days | None = None
+    unprocessed_photos: Days | None = None
+    silhouettes: Days | None = None
+    quarantine: Days | None = None
+    subjects: Days | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            raise ValueError(f"Name a period in days, one of: {', '.join(type(self).model_fields)}.")
+        return self
+
+
+class Privacy(_Part):
+    """What the study promises its subjects about their data."""
+
+    pseudonymise: bool = False
+    retention: Retention | None = None
+
+
 class Plan(_Part):
     """An analysis plan. Read one with `load_plan`; see docs/analysis-plan.md for what each key means."""
 
@@ -321,6 +347,7 @@ class Plan(_Part):
     limits: Literal["exact", "exact-paired", "mover", "approximate", "nonparametric"] | None = None
     repeated: Literal["varying", "constant", "mixed"] | None = None
     minimum_cell: Annotated[int, Field(ge=1)] = 10
+    privacy: Privacy | None = None
 
     @field_validator("measurand")
     @classmethod

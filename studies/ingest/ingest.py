@@ -44,6 +44,8 @@ from studies.ingest.report_folder import PROVISIONAL, bring_photos, finish, remo
 from studies.ingest.staging import Stage
 from studies.ingest.transform import Binding, BoundRule, Transformer, bind
 from studies.photos import PhotoStore
+from studies.privacy.admission import Admission
+from studies.privacy.source_rows import subject_columns, used_columns
 from studies.progress import NoProgress, Progress
 from studies.quality.facts import Facts, Gathered, repeats
 from studies.quality.rules import Row, Rule, rules_of
@@ -101,20 +103,23 @@ def ingest(
     settle_unfinished(registry)
     with registry.reading() as connection:
         study = find_study(connection, study_name)
-    with progress.stage("Opening"):
-        opened = open_sources([Path(path) for path in paths], options=_reader_options(mapping))
-        tables = redcap_tables(opened) if mapping.reader == "redcap" else opened
+    admission = Admission(registry, study, dry_run=dry_run)
+    opened: list[SourceTable] = []
     try:
+        with progress.stage("Opening"):
+            opened = open_sources([Path(path) for path in paths], options=_reader_options(mapping))
+            tables = redcap_tables(opened) if mapping.reader == "redcap" else opened
         with progress.stage("Preparing"):
             binding = bind(mapping, tables)
         if binding.faults:
             raise binding.faults[0] if len(binding.faults) == 1 else Faults(binding.faults)
         with registry.scratch() as scratch:
-            work = _Work(registry, study, mapping, tables, binding, scratch, progress)
+            work = _Work(registry, study, mapping, tables, binding, admission, scratch, progress)
             work.read()
             work.check()
             result = work.load(started=started, clock=clock, dry_run=dry_run)
     finally:
+        admission.close()
         for table in opened:
             table.close()
     return result
@@ -136,6 +141,7 @@ class _Work:
     mapping: Mapping
     tables: list[SourceTable]
     binding: Binding
+    admission: Admission
     scratch: Path
     progress: Progress
     staged: dict[str, Stage] = field(default_factory=dict)
@@ -163,7 +169,7 @@ class _Work:
                     transformer = Transformer(bound, self.mapping.options, stage.advance)
                     transformer.observe_dates()
                     for chunk in transformer.chunks():
-                        chunk = _NORMALISE[table](chunk)
+                        chunk = self.admission.admit(_NORMALISE[table](chunk), bound)
                         chunk["rule_index"] = self.binding.rules.index(bound)
                         self.gathered.add(table, chunk)
                         self.staged[table].add(chunk)
@@ -233,7 +239,8 @@ class _Work:
         column = self._source_column(bound, rule, row)
         reason, remedy = rule.explain(row)
         words = [sys.intern(text) for text in (reason, remedy)]  # most say the same
-        return Failure(rule.name, table, rule.severity, int(row["source"]), int(row["row"]), column, *words)
+        failure = Failure(rule.name, table, rule.severity, int(row["source"]), int(row["row"]), column, *words)
+        return failure if pd.isna(row["subject_id"]) else replace(failure, subject=row["subject_id"])
 
     @staticmethod
     def _source_column(bound: BoundRule, rule: Rule, row: Row) -> str | None:
@@ -271,6 +278,7 @@ class _Work:
         ):
             try:
                 with self.registry.writing() as connection:
+                    self.admission.check_unchanged(connection)
                     batch, number = self._open_batch(connection, started)
                     loader = Loader(connection, self.study, batch, self.mapping.visits)
                     self._load_all(loader, stage)
@@ -341,7 +349,17 @@ class _Work:
         )
 
     def _rejected_rows(self) -> Iterator[QuarantinedSourceRow]:
-        return with_content(self.collected.rejected(), self.tables, self._told)
+        return self._concealed(with_content(self.collected.rejected(), self.tables, self._told))
+
+    def _concealed(self, rows: Iterator[QuarantinedSourceRow]) -> Iterator[QuarantinedSourceRow]:
+        """Refused rows as the study may keep them."""
+        if not self.admission.pseudonymised:
+            yield from rows
+            return
+        document = self.mapping.document()
+        used, identifying = used_columns(document), subject_columns(document)
+        for row in rows:
+            yield self.admission.concealed(row, used, identifying)
 
     def _told(self, failure: Failure) -> Failure:
         """The failure with the reason why its value cannot be read, where that is what failed."""
@@ -409,7 +427,7 @@ class _Work:
     ) -> dict[str, Any]:
         shown = examples_of(failure for row in rejected for failure in row.failures)
         failures = sum(len(row.failures) for row in rejected)
-        doubted = with_content(examples_of(self.collected.flagged()), self.tables, self._told)
+        doubted = self._concealed(with_content(examples_of(self.collected.flagged()), self.tables, self._told))
         flagged = [failure for row in doubted for failure in row.failures]
         tables: dict[str, dict[str, int]] = {}
         for table in _ORDER:

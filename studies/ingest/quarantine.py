@@ -27,7 +27,10 @@ MALFORMED = "row_shape"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One rule that one source row failed. `column` is the source's column, where one is at fault."""
+    """One rule that one source row failed. `column` is the source's column, where one is at fault.
+
+    `subject`: the code of the person whom the row is about, as far as it can be read.
+    """
 
     rule: str
     table: str
@@ -38,11 +41,12 @@ class Failure:
     reason: str
     remedy: str
     value: str | None = None
+    subject: str | None = None
 
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
         return {
             "file": names[self.source], "row": self.row, "column": self.column, "value": self.value, "rule": self.rule,
-            "reason": self.reason, "remedy": self.remedy,
+            "reason": self.reason, "remedy": self.remedy, "subject_id": self.subject,
         }  # fmt: skip
 
 

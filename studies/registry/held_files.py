@@ -28,4 +28,4 @@ def remove_unheld(connection: Connection, store: PhotoStore, files: Iterable[Sto
             held.update(connection.execute(query).scalars())
         for file in part:
             if file[0] not in held:
-                store.path(*file).unlink(missing_ok=True)
+                store.remove(*file)

@@ -151,6 +151,12 @@ def new_desk(_prepared: Path) -> Callable[[Path], Desk]:
     return make
 
 
+@pytest.fixture(scope="session")
+def make_desk() -> Callable[[Registry, Path], Desk]:
+    """Makes a desk in an open registry that has the study."""
+    return Desk
+
+
 @pytest.fixture
 def desk(new_desk: Callable[[Path], Desk], tmp_path: Path) -> Desk:
     """A study on SQLite."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studies.derived import EQUATIONS
-from studies.plan import METRICS, Criterion, EligibilityRule, Pairing, Plan, Subgroup, load_plan
+from studies.plan import METRICS, Criterion, EligibilityRule, Pairing, Plan, Privacy, Retention, Subgroup, load_plan
 
 PAGE = (Path(__file__).parents[3] / "docs" / "analysis-plan.md").read_text(encoding="utf-8")
 
@@ -18,7 +18,7 @@ def test_its_example_is_a_plan():
     assert [load_plan(example).index for example in examples] == ["scan"]
 
 
-@pytest.mark.parametrize("model", [Plan, Pairing, EligibilityRule, Subgroup, Criterion])
+@pytest.mark.parametrize("model", [Plan, Pairing, EligibilityRule, Subgroup, Criterion, Privacy, Retention])
 def test_it_names_every_key(model):
     for key, field in model.model_fields.items():
         assert re.search(rf"`{field.alias or key}[`:]", PAGE), key
