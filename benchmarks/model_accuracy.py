@@ -5,6 +5,7 @@
     python benchmarks/model_accuracy.py tape --ansur FOLDER     girths of ANSUR II people against the tape
     python benchmarks/model_accuracy.py body-fat --nhanes FOLDER            BFP against DXA, people kept to choose by
     python benchmarks/model_accuracy.py body-fat --nhanes FOLDER --final    ... and those kept for the final table
+    python benchmarks/model_accuracy.py retest --nhanes FOLDER              two scans each of the same people
 
 The photos are rendered, 480 × 640 pixels, and go through the pipeline as a run would send them. Bodies and captures are
 drawn from seeds that no training uses, rooms for `shapes` from the families of background that no training shows.
@@ -308,21 +309,53 @@ FACTS_TOLD = {
 }  # fmt: skip
 
 
-def body_fat(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+def adults_of(folder: Path, part: str) -> tuple[pd.DataFrame, list[Person], pd.DataFrame]:
+    """The adults with DXA of a part of NHANES and their bodies, as persons; and those to learn lines from."""
     from models.body import open_body
     from models.fit import fit_bodies
     from models.training.nhanes import DATASET, REFERENCE, read_adults
     from models.training.split import part_of
 
-    adults = read_adults(given.nhanes)
+    adults = read_adults(folder)
     adults["part"] = [part_of(DATASET, subject) for subject in adults["subject"]]
-    part = "test" if given.final else "choice"
-    known = adults[adults["part"].eq(part) & adults[REFERENCE].notna()].reset_index(drop=True)
+    adults = adults[adults[REFERENCE].notna()]
+    known = adults[adults["part"].eq(part)].reset_index(drop=True)
     fitted = fit_bodies(known.drop(columns=[REFERENCE, "part"]), open_body(), seed=SEED)
     people = [
         Person(i, fitted.betas[i], str(row["sex"]), float(row["age"]), _profile(row.to_dict()))
         for i, (_, row) in enumerate(known.iterrows()) if not fitted.refused[i]
     ]  # fmt: skip
+    return known, people, adults[adults["part"].eq("training")]
+
+
+def retest(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Two scans of each person: other clothes, room, light, phone and pose, the same body."""
+    import dataclasses
+
+    from validation import repeatability
+
+    _, people, _ = adults_of(given.nhanes, "choice")
+    people = people[: given.people]
+    told = {name: (ALL_VIEWS, facts) for name, facts in FACTS_TOLD.items()}
+    again = [dataclasses.replace(person, seed=SEED + 1) for person in people]
+    both = [list(see(part, checkpoints_of(given), told)) for part in (people, again)]
+    rows, metrics = [], []
+    for name in FACTS_TOLD:
+        pairs = [[one.outcomes[name].predictions.get("body_fat_percent") for one in pair] for pair in zip(*both)]
+        found = [[one.value for one in pair if one is not None] for pair in pairs if None not in pair]
+        precise = repeatability(np.ravel(found), np.repeat(np.arange(len(found)), 2))
+        sd, change = precise.rms_sd, precise.lsc
+        rows.append((name, f"RMS-SD {shown(sd)}, least significant change {shown(change)}, {len(found):,} people"))
+        used = "two scans each of NHANES adults, rendered photos"
+        metrics.append(metric(f"RMS-SD of repeated scans, {name}", sd.estimate, "%", used, len(found), sd))
+    tell("Repeated scans of the same person", rows)
+    return {"estimator": metrics}
+
+
+def body_fat(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    from models.training.nhanes import REFERENCE
+
+    known, people, learnt_from = adults_of(given.nhanes, "test" if given.final else "choice")
     told = {name: (ALL_VIEWS, facts) for name, facts in FACTS_TOLD.items()}
     seen = list(see(people, checkpoints_of(given), told))
     there = [one for one in seen if "body_fat_percent" in one.outcomes["photos and profile"].predictions]
@@ -335,7 +368,6 @@ def body_fat(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     for name in FACTS_TOLD:
         predicted = [one.outcomes[name].predictions["body_fat_percent"] for one in there]
         metrics += told_of(name, np.array([[p.value, p.low, p.high] for p in predicted]), truth, rows, used)
-    learnt_from = adults[adults["part"].eq("training") & adults[REFERENCE].notna()]
     for name, columns in LINEAR.items():
         line = linear(learnt_from, rows, columns, REFERENCE)
         told_of(name, np.column_stack([line, np.full((len(line), 2), np.nan)]), truth, rows, used)
@@ -422,7 +454,7 @@ def checkpoints_of(given: argparse.Namespace) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("shapes", "quality", "tape", "body-fat"))
+    parser.add_argument("what", choices=("shapes", "quality", "tape", "body-fat", "retest"))
     parser.add_argument("--people", type=int, default=500, help="for shapes and tape")
     parser.add_argument("--ansur", type=Path)
     parser.add_argument("--nhanes", type=Path)
@@ -431,7 +463,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     print_machine()
-    metrics = {"shapes": shapes, "quality": quality, "tape": tape, "body-fat": body_fat}[given.what](given)
+    metrics = {"shapes": shapes, "quality": quality, "tape": tape, "body-fat": body_fat, "retest": retest}[given.what](
+        given
+    )
     if given.json:
         before = json.loads(given.json.read_text(encoding="utf-8")) if given.json.exists() else {}
         for kind, found in metrics.items():
