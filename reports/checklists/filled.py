@@ -7,7 +7,7 @@ from typing import Any
 
 from reports.bound import Bound
 from reports.checklists.items import CHECKLISTS, Checklist, Item
-from reports.document import Badge, Column, Figure, Inline, Link, List, Paragraph, Row, Section, Table, walk
+from reports.document import Badge, Column, Figure, Inline, Link, List, Paragraph, Ref, Row, Section, Table, walk
 from reports.sections.intended_use import place_of
 from reports.wording import listed, plural
 from studies.protocol import BY_PATH, answer
@@ -47,10 +47,10 @@ def status_of(item: Item, report: Bound, places: Mapping[str, str]) -> tuple[str
     open_ = [path for path in item.asks if path not in given]
     if item.unless and not given:
         return NOT_APPLICABLE, [item.unless]
-    lacking = item.needs and not NEEDS[item.needs][1](report)
-    told = bool(item.place) and item.place in places and not lacking
+    lacking = bool(item.needs) and not NEEDS[item.needs][1](report)
+    told = item.place in places and not lacking
     lacks = [NEEDS[item.needs][0]] if lacking else []
-    if not open_ and not lacking:
+    if not open_ and (told or (given and not lacking)):
         return IN_REPORT, []
     wanted = [f"protocol: {path}" for path in open_]
     if told or given:
@@ -90,12 +90,12 @@ def places_of(sections: Sequence[Section]) -> dict[str, str]:
         if isinstance(part, Section):
             found[part.id] = part.title
         elif isinstance(part, Table | Figure):
-            found[part.id] = part.id.partition("-")[0].capitalize()
+            kind, _, name = part.id.partition("-")
+            found[part.id] = f"{kind.capitalize()}: {name.replace('-', ' ')}"
     return found
 
 
 def _section(checklist: Checklist, report: Bound, places: Mapping[str, str], *, linked: bool) -> Section:
-    numbers = _numbers(places)
     rows = []
     for item in checklist.items:
         status, open_ = status_of(item, report, places)
@@ -103,8 +103,7 @@ def _section(checklist: Checklist, report: Bound, places: Mapping[str, str], *, 
         targets += [place_of(path) for path in item.asks if answer(report.protocol, path) is not None]
         where: list[Inline] = []
         for target in dict.fromkeys(target for target in targets if target in places):
-            name = numbers.get(target, places[target])
-            where += [*(["; "] if where else []), Link(name, f"#{target}") if linked else name]
+            where += [*(["; "] if where else []), _place(target, places[target], linked=linked)]
         rest = "; ".join(open_)
         if rest:
             where += [*(["; "] if where else []), rest]
@@ -123,10 +122,10 @@ def _section(checklist: Checklist, report: Bound, places: Mapping[str, str], *, 
     return Section(f"checklist-{checklist.id}", checklist.title, (table,))
 
 
-def _numbers(places: Mapping[str, str]) -> dict[str, str]:
-    """Tables and figures by their kind and what they are called: "Table agreement"."""
-    return {name: f"{title}: {name.partition('-')[2].replace('-', ' ')}" for name, title in places.items()
-            if name.startswith(("table-", "figure-"))}  # fmt: skip
+def _place(target: str, title: str, *, linked: bool) -> Inline:
+    if not linked:
+        return title
+    return Ref(target) if target.startswith(("table-", "figure-")) else Link(title, f"#{target}")
 
 
 def _open(report: Bound) -> Section:

@@ -94,7 +94,7 @@ STARD = Checklist(
         Item("21b", "Distribution of other diagnoses in those without it",
              unless="body composition is not a diagnosis"),
         Item("22", "Time and treatment between the two", "who", asks=("process.order",)),
-        Item("23", "Cross tabulation of the two", "identity", "pairs"),
+        Item("23", "The results of the two beside each other", "figure-identity", "pairs"),
         Item("24", "Estimates of accuracy with their precision", "agreement", "pairs"),
         Item("25", "Harm from either", asks=("process.adverse_events",)),
         Item("26", "Limits of the study", "intended-use", asks=("discussion.limitations",)),

@@ -69,8 +69,8 @@ def _sentence(report: Bound, position: int) -> tuple[Inline, ...] | None:
     planned = estimate_of(report.at(("sensitivity", "planned", "mae")))
     other = estimate_of(report.at((*path, "mae")))
     way = "smaller" if other["estimate"] < planned["estimate"] else "larger"
-    label = report.words(report.at((*path, "label")))
-    return (f"With {label} the error is {way}: ", *report.said(*path, "mae", unit=report.points), ".")
+    label = sentence(report.words(report.at((*path, "label"))))
+    return (f"{label}: the error is {way}, ", *report.said(*path, "mae", unit=report.points), ".")
 
 
 def _table(report: Bound, scenarios: list[dict[str, Any]]) -> Table:
