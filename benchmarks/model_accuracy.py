@@ -341,7 +341,9 @@ def retest(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     both = [list(see(part, checkpoints_of(given), told)) for part in (people, again)]
     rows, metrics = [], []
     for name in FACTS_TOLD:
-        pairs = [[one.outcomes[name].predictions.get("body_fat_percent") for one in pair] for pair in zip(*both)]
+        pairs = [
+            [one.outcomes[name].predictions.get("body_fat_percent") for one in pair] for pair in zip(*both, strict=True)
+        ]
         found = [[one.value for one in pair if one is not None] for pair in pairs if None not in pair]
         precise = repeatability(np.ravel(found), np.repeat(np.arange(len(found)), 2))
         sd, change = precise.rms_sd, precise.lsc
