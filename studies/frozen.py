@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -140,7 +141,7 @@ def files_of_zip(data: bytes, where: str) -> dict[str, bytes]:
                     raise DataError(f"The archive holds '{member.filename}' twice.", where=where)
                 files[member.filename] = archive.read(member)
             return files
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise DataError(
             f"The archive is damaged: {error}.", where=where, remedy="Take the file anew from where it came from."
         ) from None
