@@ -45,7 +45,7 @@ lint: setup
 
 bench: setup
 	@echo "==> Benchmarks"
-	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies rendering cohort_rendering runs; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies rendering cohort_rendering avatars runs; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:
 	rm -rf .venv build demo *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -331,11 +331,11 @@ def _panel(
     unit = height / 1000
     left, right = round(34 * unit), width - round(34 * unit)
     y = 56 * unit
-    y = _wrapped(draw, caption.title, left, right, y, _INK, _font(round(31 * unit), bold=True)) + 4 * unit
+    y = _wrapped(draw, caption.title, left, right, y, _INK, page_font(round(31 * unit), bold=True)) + 4 * unit
     if caption.warning:
-        y = _wrapped(draw, caption.warning, left, right, y, _WARNING, _font(round(17 * unit), bold=True))
+        y = _wrapped(draw, caption.warning, left, right, y, _WARNING, page_font(round(17 * unit), bold=True))
     y += 26 * unit
-    text, strong = _font(round(21 * unit)), _font(round(21 * unit), bold=True)
+    text, strong = page_font(round(21 * unit)), page_font(round(21 * unit), bold=True)
     for label, colour, value in girths:
         middle = y + 13 * unit
         draw.line([(left, middle), (left + 30 * unit, middle)], colour, max(2, round(4 * unit)))
@@ -355,8 +355,8 @@ def _panel(
         for n in range(3):
             start = left + n * 12 * unit
             draw.line([(start, y + 12 * unit), (start + 7 * unit, y + 12 * unit)], _PALE, max(1, round(2 * unit)))
-        draw.text((left + 44 * unit, y), "outline before", _PALE, _font(round(18 * unit)))
-    small = _font(round(15 * unit))
+        draw.text((left + 44 * unit, y), "outline before", _PALE, page_font(round(18 * unit)))
+    small = page_font(round(15 * unit))
     lines = _lines_of(draw, caption.note, right - left, small)
     y = height - (34 + 21 * len(lines)) * unit
     for line in lines:
@@ -393,6 +393,6 @@ def _lines_of(draw: ImageDraw.ImageDraw, text: str, width: float, font: ImageFon
 
 
 @lru_cache
-def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+def page_font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
