@@ -125,7 +125,9 @@ def _give_csrf_cookie(response: Response) -> Response:
     return response
 
 
-def _forged(error: CSRFError) -> tuple[str, int]:
+def _forged(error: CSRFError) -> Any:
+    if request.path.startswith("/_dash"):  # a page whose session has ended; its script loads it again
+        return Response("This page is too old.", status=401, mimetype="text/plain")
     return message("This page is too old.", "Load it again, and try once more.", 400)
 
 

@@ -33,6 +33,7 @@ from dashboards.filters import Filters
 from dashboards.selection import Rows
 from studies.errors import DataError, StorageError
 from studies.registry.catalogue import find_study
+from studies.registry.frames import finished_run
 from studies.registry.jobs import JobRecord, file_job, newest_jobs
 from studies.registry.workspace import Registry
 from studies.runs.listing import find_run
@@ -158,6 +159,8 @@ class Queries:
             found = find_study(connection, study)
             if run is not None:
                 find_run(connection, found.id, run)
+            if run == finished_run(connection, found.id):
+                run = None  # the one that is analysed anyway
             version = content_version(connection)
         key = analysis_key(version, study, run)
         made = self._analyses.get(key, lambda: load(self.registry, key))

@@ -69,12 +69,22 @@
     });
   });
 
+  function loadAgain() {
+    /* Not again and again: without cookies every answer is the same. */
+    var key = "calliper-loaded", now = Date.now(), last = 0;
+    try { last = Number(window.sessionStorage.getItem(key)); window.sessionStorage.setItem(key, String(now)); }
+    catch (error) { return false; }
+    if (now - last <= 10000) { return false; }
+    window.location.reload();
+    return true;
+  }
+
   var ask = window.fetch;
   window.fetch = function () {
     return ask.apply(this, arguments).then(function (answer) {
       /* The session has ended, or the registry is out of reach: the server's own page says so. */
-      if (answer.status === 401 || answer.status === 503) { window.location.reload(); }
-      return answer;
+      /* While the page is loading again, nobody waits for this answer. */
+      return (answer.status === 401 || answer.status === 503) && loadAgain() ? new Promise(function () {}) : answer;
     });
   };
 }());

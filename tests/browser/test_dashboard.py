@@ -1,0 +1,240 @@
+"""The dashboard in a real browser: every page, filters, deep links, clicks, jobs, sign-in, roles, sign-out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import serving
+from small_study import STUDY
+
+from dashboards.pages import PAGES
+from dashboards.settings import Settings
+from studies.registry.audit import newest_events
+from studies.registry.users import add_user
+from studies.registry.workspace import Registry
+
+BASE = f"/study/{STUDY}"
+PASSWORD = "long enough to be good"
+LINKED = [page for page in PAGES if page.linked]
+Opened = Callable[..., Any]
+
+
+def settled(page: Any, title: str) -> None:
+    """The page with this heading is there, with its charts drawn, and nothing is on its way."""
+    page.wait_for_selector(f"main h1:text-is('{title}')")
+    page.wait_for_selector("progress", state="detached")
+    page.wait_for_load_state("networkidle")
+    for graph in page.locator(".graph").all():
+        graph.locator(".js-plotly-plot").wait_for()
+
+
+def test_every_page_from_the_list_of_studies_on(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(address)
+    page.click(f"a[href='{PAGES[0].path(STUDY)}']")
+    for entry in LINKED:
+        page.click(f"nav a:text-is('{entry.title}')")
+        settled(page, entry.title)
+        assert page.url == f"{address}{entry.path(STUDY)}"
+        assert entry.title in page.title()
+        assert page.locator("main").inner_text().count("cannot be shown") == 0
+
+
+def test_filters_are_in_the_address_and_hold_across_pages(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/agreement")
+    settled(page, "Agreement")
+    page.click("#filters summary")
+    page.locator("[aria-label='Sex'] button.dash-dropdown").click()
+    page.get_by_text("Women", exact=True).last.click()
+    page.wait_for_url("**/agreement?sex=F")
+    page.wait_for_selector("text=Filters are set")
+    page.keyboard.press("Escape")
+    page.locator(".ages input").first.fill("30")
+    page.locator(".ages input").first.press("Enter")
+    page.wait_for_url("**/agreement?sex=F&age=30-")
+    page.wait_for_selector("#filters summary:has-text('at least 30 years')")
+    settled(page, "Agreement")
+    n = page.locator("#table-agreement tbody tr").first.locator("td").first.inner_text()
+    page.click("nav a:text-is('Overview')")
+    page.wait_for_url("**/overview?sex=F&age=30-")
+    settled(page, "Overview")
+    assert page.locator("#table-headline tbody tr").first.locator("td").nth(1).inner_text() == n
+    shared = open_page(address)
+    shared.goto(page.url)
+    settled(shared, "Overview")
+    assert shared.locator("#table-headline").inner_text() == page.locator("#table-headline").inner_text()
+    page.click("#clear-filters")
+    page.wait_for_url(f"{address}{BASE}/overview")
+    page.wait_for_selector("text=everybody is shown")
+    page.go_back()
+    page.wait_for_url("**/overview?sex=F&age=30-")
+    page.wait_for_selector("text=Filters are set")
+
+
+def test_a_point_opens_its_subject(address: str, open_page: Opened, registry: Registry) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/agreement?method=scan")
+    settled(page, "Agreement")
+    points = page.locator("#chart-bland-altman-scan .scatterlayer .points path")
+    points.first.wait_for()
+    # Of points that overlap, the uppermost is hit.
+    box = points.last.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(".hovertext", state="attached")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_url("**/subject/S-*")
+    settled(page, "Subject")
+    code = page.url.rpartition("/")[2].partition("?")[0]
+    assert page.locator(".facts dd").first.inner_text() == code
+    with registry.reading() as connection:
+        seen = [event["entity_key"] for event in newest_events(connection, 5) if event["action"] == "view"]
+    assert code in seen
+
+
+def test_the_avatar_at_another_body_fat(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/subject/S-0000")
+    settled(page, "Subject")
+    page.locator("#chart-avatar canvas").first.wait_for()
+    before = page.locator("#table-avatar").inner_text()
+    thumb = page.locator(".slider [role=slider]")
+    thumb.focus()
+    value = int(thumb.get_attribute("aria-valuenow"))
+    thumb.press("ArrowRight")
+    page.wait_for_url(f"**?fat={value + 1}")
+    page.wait_for_selector(f"#table-avatar:has-text('{value + 1}.0')")
+    assert page.locator("#table-avatar").inner_text() != before
+
+
+def test_a_report_is_made_and_taken(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/reports")
+    settled(page, "Reports")
+    page.click("text=Make a validation report")
+    page.wait_for_selector("#table-reports", timeout=240_000)
+    with page.expect_popup() as opened:
+        page.click("#table-reports a:text-is('HTML')")
+    opened.value.wait_for_load_state()
+    assert "Scan against DXA" in opened.value.inner_text("body")
+
+
+def test_charts_and_tables_are_taken_as_files(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/subgroups")
+    settled(page, "Subgroups")
+    figure = page.locator("figure.chart").first
+    for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+        with page.expect_download() as taken:
+            figure.locator(f"button:text-is('{kind}')").click()
+        assert Path(taken.value.path()).read_bytes().startswith(start)
+    with page.expect_download() as taken:
+        figure.locator("a:text-is('CSV')").click()
+    assert b"estimate" in Path(taken.value.path()).read_bytes()
+
+
+@pytest.mark.parametrize("width", [390, 3840])
+def test_it_fits_on_a_phone_and_a_wall(address: str, open_page: Opened, width: int) -> None:
+    page = open_page(address, viewport={"width": width, "height": 900})
+    for entry in LINKED:
+        page.goto(f"{address}{entry.path(STUDY)}")
+        settled(page, entry.title)
+        assert page.locator("html").evaluate("element => element.scrollWidth") <= width, entry.title
+
+
+def test_the_keyboard_reaches_everything(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/agreement")
+    settled(page, "Agreement")
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.locator(":focus").get_attribute("id") == "content"
+    seen = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.add(page.locator(":focus").evaluate("element => element.textContent.slice(0, 20)"))
+        if {"percent of the mean", "SVG"} <= seen:
+            break
+    assert {"percent of the mean", "SVG"} <= seen
+
+
+def test_every_picture_and_field_has_a_name(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    for entry in LINKED:
+        page.goto(f"{address}{entry.path(STUDY)}")
+        settled(page, entry.title)
+        assert page.locator("img:not([alt])").count() == 0
+        assert page.locator("main h1").count() == 1
+        assert page.locator("html[lang=en]").count() == 1
+        for graph in page.locator(".graph").all():
+            assert len(graph.get_attribute("aria-label")) > 20
+        for table in page.locator("main table").all():
+            assert table.locator("th[scope]").count() > 0
+
+
+def test_the_theme_stays_as_chosen(address: str, open_page: Opened) -> None:
+    page = open_page(address, color_scheme="light")
+    page.goto(f"{address}{BASE}/overview")
+    settled(page, "Overview")
+
+    def back() -> str:
+        return page.locator("body").evaluate("element => getComputedStyle(element).backgroundColor")
+
+    light = back()
+    page.click("#theme")
+    dark = back()
+    assert dark != light
+    page.reload()
+    settled(page, "Overview")
+    assert back() == dark
+
+
+def test_sign_in_roles_and_sign_out(browser: Any, registry: Registry, open_page: Opened) -> None:
+    for role in ("viewer", "admin"):
+        add_user(registry, f"the-{role}", role, PASSWORD)
+    with serving(registry, Settings()) as base:
+        page = open_page(base, allowed=("401",))
+        page.goto(f"{base}{BASE}/overview")
+        assert page.url.startswith(f"{base}/sign-in?next=")
+        page.fill("#name", "the-viewer")
+        page.fill("#password", "not this one")
+        page.click("button[type=submit]")
+        assert "do not fit" in page.inner_text("#problem")
+        page.fill("#name", "the-viewer")
+        page.fill("#password", PASSWORD)
+        page.click("button[type=submit]")
+        settled(page, "Overview")
+        assert page.url == f"{base}{BASE}/overview"
+        assert page.locator("nav a:text-is('Audit')").count() == 0
+        page.click("nav a:text-is('Reports')")
+        settled(page, "Reports")
+        assert page.locator("text=Make a validation report").count() == 0
+        page.click("text=Sign out")
+        page.wait_for_url(f"{base}/sign-in")
+        page.fill("#name", "the-admin")
+        page.fill("#password", PASSWORD)
+        page.click("button[type=submit]")
+        page.wait_for_selector("h1:text-is('Studies')")
+        page.goto(f"{base}{BASE}/audit")
+        settled(page, "Audit")
+        assert "sign-in refused" in page.inner_text("#table-trail")
+        # A session that ends while a page is open leads to the sign-in page with the next click.
+        page.context.clear_cookies()
+        page.click("nav a:text-is('Overview')")
+        page.wait_for_url("**/sign-in?next=**")
+
+
+def test_numbers_on_screen_are_those_of_the_results(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/agreement")
+    settled(page, "Agreement")
+    results = json.loads(page.request.get(f"{address}/export{BASE}/results.json").body())
+    mae = results["tests"]["scan"]["mae"]["estimate"]
+    cell = page.locator("[data-source='/tests/scan/mae/estimate']").first
+    assert float(cell.get_attribute("data-value")) == mae
+    assert cell.inner_text() == f"{mae:.2f}"

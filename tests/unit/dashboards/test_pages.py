@@ -1,0 +1,217 @@
+"""Pages as functions of their address: right numbers, helpful words where there is nothing to show."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+import pytest
+from asking import ask, text_of, walk
+from flask.testing import FlaskClient
+from small_study import STUDY
+
+from dashboards.app import create_app
+from dashboards.pages import PAGES
+from dashboards.worker import work_once
+from reports.results import results_json
+from studies.plan import load_template
+from studies.registry.analysis import analyze_study
+from studies.registry.audit import newest_events
+from studies.registry.catalogue import create_study
+from studies.registry.workspace import Registry
+
+BASE = f"/study/{STUDY}"
+Asked = Callable[[str], dict[str, Any]]
+ADDRESSES = [f"{BASE}/{page.slug}" for page in PAGES if not page.of_item] + [f"{BASE}/subject/S-0000"]
+FILTERED = "sex=F&age=20-70"
+
+
+def bound(layout: Any) -> list[tuple[str, str]]:
+    """Where each number on a page comes from, and its full value."""
+    props = [node["props"] for node in walk(layout)]
+    return [(item["data-source"], item["data-value"]) for item in props if "data-source" in item]
+
+
+def at(results: Any, pointer: str) -> Any:
+    for step in pointer.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        results = results[int(key)] if isinstance(results, list) else results[key]
+    return results
+
+
+def exported(client: FlaskClient, query: str = "") -> dict[str, Any]:
+    return json.loads(client.get(f"/export{BASE}/results.json?{query}").data)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_page_shows_its_content(page: Asked, address: str) -> None:
+    text = text_of(page(address))
+    assert "cannot be shown" not in text
+    assert "synthetic" in text, "the page does not say what is not real"
+
+
+@pytest.mark.parametrize("query", ["", FILTERED])
+@pytest.mark.parametrize("name", ["overview", "agreement", "cohort", "precision"])
+def test_every_number_is_that_of_the_results(client: FlaskClient, name: str, query: str) -> None:
+    # Where filters do not hold, numbers are those of the whole study.
+    whole, chosen = exported(client), exported(client, query)
+    results = whole if name in ("cohort", "precision") else chosen
+    found = bound(ask(client, f"{BASE}/{name}?{query}"))
+    assert len(found) > 20
+    for pointer, value in found:
+        expected = at(results, pointer)
+        shown = "" if expected is None else repr(expected) if isinstance(expected, float) else str(expected)
+        assert value == shown, pointer
+
+
+def test_the_results_are_those_of_the_analysis(client: FlaskClient, registry: Registry) -> None:
+    assert client.get(f"/export{BASE}/results.json").data == results_json(analyze_study(registry, STUDY).results)
+
+
+@pytest.mark.parametrize("query", ["", FILTERED])
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_table_and_chart_can_be_exported(client: FlaskClient, address: str, query: str) -> None:
+    layout = ask(client, f"{address}?{query}")
+    links = {node["props"]["href"] for node in walk(layout) if str(node["props"].get("href", "")).startswith("/export/")}
+    assert links or address.endswith(("/checkpoints", "/reports")), "nothing of this page can be exported"
+    for link in links:
+        answer = client.get(link)
+        assert answer.status_code == 200, link
+        assert answer.mimetype == "text/csv"
+        assert len(pd.read_csv(io.BytesIO(answer.data)).columns) > 1, link
+
+
+def test_an_exported_table_has_full_precision(client: FlaskClient) -> None:
+    table = pd.read_csv(io.BytesIO(client.get(f"/export{BASE}/agreement/table-errors.csv").data)).set_index("Method")
+    mae = exported(client)["tests"]["scan"]["mae"]
+    assert [table.loc["Scan", f"MAE (pp){end}"] for end in ("", " low", " high")] == list(
+        mae[end] for end in ("estimate", "low", "high")
+    )
+
+
+def test_filters_leave_only_whom_they_let_through(client: FlaskClient) -> None:
+    address = f"/export{BASE}/agreement/bland-altman-scan.csv"
+    everybody = pd.read_csv(io.BytesIO(client.get(address).data))
+    women = pd.read_csv(io.BytesIO(client.get(f"{address}?sex=F").data))
+    odd = everybody["subject_id"].str[-4:].astype(int) % 2 == 1  # of `small_study`: men
+    assert set(women["subject_id"]) == set(everybody.loc[~odd, "subject_id"])
+    assert exported(client, "sex=F")["n"] < exported(client)["n"]
+
+
+def test_a_run_can_be_chosen(client: FlaskClient, registry: Registry) -> None:
+    text = text_of(ask(client, f"{BASE}/overview?run=1"))
+    assert "Waiting for the worker" in text
+    while work_once(registry):
+        pass
+    assert exported(client, "run=1")["tests"]["scan"]["mae"] != exported(client)["tests"]["scan"]["mae"]
+    assert exported(client, "run=2") == exported(client), "the newest run is the one that is shown anyway"
+
+
+def test_two_runs_are_compared(client: FlaskClient, registry: Registry) -> None:
+    ask(client, f"{BASE}/checkpoints")
+    while work_once(registry):
+        pass
+    text = text_of(ask(client, f"{BASE}/checkpoints"))
+    assert "Run 2 is better than run 1" in text
+    assert "Scans that moved most" in text
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/study/trail/overview", ["There is no study 'trail'", "trial"]),
+        (f"{BASE}/overview?run=9", ["no run 9", "1, 2"]),
+        (f"{BASE}/agreement?run=first", ["'first' in the address is not the number of a run"]),
+        (f"{BASE}/agreement?age=forty", ["'forty' in the address is not understood", "age=40-60"]),
+        (f"{BASE}/agreement?age=60-40", ["Nobody is at least 60"]),
+        (f"{BASE}/agreement?site=site-9", ["site 'site-9'", "site-1, site-2"]),
+        (f"{BASE}/agreement?age=1-2", ["Nobody has a pair", "Take away some of the filters"]),
+        (f"{BASE}/agreement?age=20-21", ["Fewer than 10 subjects"]),
+        (f"{BASE}/subject/S-9999", ["no subject 'S-9999'"]),
+        ("/nowhere", ["There is no such page"]),
+        (f"{BASE}/agreement?method=nothing&scale=x&limits=y", ["Bias and limits of agreement"]),
+    ],
+)
+def test_bad_addresses_are_answered_in_words(page: Asked, address: str, words: list[str]) -> None:
+    text = text_of(page(address))
+    assert all(word in text for word in words), text
+    assert "Traceback" not in text
+
+
+def test_a_study_without_data_says_so(client: FlaskClient, registry: Registry) -> None:
+    create_study(registry, "empty", load_template("demo"))
+    ask(client, "/study/empty/overview")
+    while work_once(registry):
+        pass
+    text = text_of(ask(client, "/study/empty/overview"))
+    assert "failed" in text
+    assert "no subjects" in text
+    assert "Empty" not in text_of(ask(client, "/"))
+    for address in ("/study/empty/checkpoints", "/study/empty/reports"):
+        assert "No r" in text_of(ask(client, address))
+
+
+def test_new_data_make_a_new_analysis(client: FlaskClient, registry: Registry) -> None:
+    from small_study import make_study
+
+    before = client.get(f"/export{BASE}/results.json").data
+    make_study(registry, subjects=20, name="second")
+    text = text_of(ask(client, f"{BASE}/overview"))
+    assert "Waiting for the worker" in text, "something was ingested, and the old analysis is still shown"
+    while work_once(registry):
+        pass
+    assert client.get(f"/export{BASE}/results.json").data == before
+
+
+def test_a_database_that_goes_away_and_comes_back(client: FlaskClient, registry: Registry) -> None:
+    ask(client, f"{BASE}/overview")
+    database = registry.folder / "registry.db"
+    os.rename(database, database.with_suffix(".away"))
+    answer = client.get("/")
+    assert answer.status_code == 503
+    assert "database is not where it was" in answer.text
+    assert "Traceback" not in answer.text
+    os.rename(database.with_suffix(".away"), database)
+    assert "Body fat" in text_of(ask(client, f"{BASE}/overview"))
+
+
+def test_every_look_at_a_subject_is_audited(client: FlaskClient, registry: Registry) -> None:
+    ask(client, f"{BASE}/subject/S-0003")
+    with registry.reading() as connection:
+        event = newest_events(connection, 1)[0]
+    assert (event["action"], event["entity"], event["entity_key"]) == ("view", "subject", "S-0003")
+    assert event["actor"] == "local"
+
+
+def test_photos_are_shown_only_of_those_who_keep_them(client: FlaskClient) -> None:
+    def pictures(code: str) -> list[str]:
+        layout = ask(client, f"{BASE}/subject/{code}")
+        sources = [str(node["props"].get("src", "")) for node in walk(layout)]
+        return [src for src in sources if src.startswith("/picture/")]
+
+    kept, silhouettes, nothing = (pictures(code) for code in ("S-0000", "S-0001", "S-0002"))
+    assert any("/photo/" in src for src in kept)
+    assert silhouettes
+    assert all("/silhouette/" in src for src in silhouettes)
+    assert not nothing
+    for src in [*kept, *silhouettes]:
+        assert client.get(src).mimetype == "image/png"
+    number = int(urlsplit(silhouettes[0]).path.split("/")[4])
+    assert client.get(f"/picture/{STUDY}/S-0001/{number}/photo/front").status_code == 404
+
+
+def test_two_applications_in_one_process_do_not_meet(registry: Registry, tmp_path: Any) -> None:
+    from studies.registry.workspace import open_registry
+
+    with open_registry(tmp_path / "other", create=True) as other:
+        create_study(other, "elsewhere", load_template("demo"))
+        here, there = (create_app(one).server.test_client() for one in (registry, other))
+        assert STUDY in text_of(ask(here, "/"))
+        text = text_of(ask(there, "/"))
+        assert "elsewhere" in text
+        assert STUDY not in text
