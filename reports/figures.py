@@ -815,3 +815,76 @@ def _arrow(axes: Axes, x0: float, y0: float, x1: float, y1: float) -> None:
             (x0, y0), (x1, y1), arrowstyle="-|>", mutation_scale=7, color=MUTED, linewidth=0.9, shrinkA=0, shrinkB=0
         )
     )
+
+
+# Monitoring -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ControlPoint:
+    """A batch on a control chart: its label, what is charted and the limits; None where it is hidden or empty."""
+
+    label: str
+    value: float | None
+    lower: float | None
+    upper: float | None
+    alarm: bool
+
+
+def control_panel(
+    title: str, points: Sequence[ControlPoint], *, centre: float, start: str, axis: str, places: int, width: float
+) -> Panel:
+    """A control chart: the baseline's value as a line, each later batch with its own limits.
+
+    start: label of the baseline. axis: what the vertical axis shows, with its unit. Alarms differ by shape and by a
+    ring, not by colour alone; hidden batches are named on the axis and have no mark. width: in inches.
+    """
+    places_of = np.arange(1, len(points) + 1)
+    with _canvas(width, 2.3) as figure:
+        left, right = 0.52 / width, 1 - 0.08 / width
+        axes = figure.add_axes((left, 0.17, right - left, 0.69))
+        axes.set_title(_fitting(title, (right - left) * width * 72, 9), pad=6)
+        axes.set_xlim(-0.6, len(points) + 0.6)
+        known = [end for point in points for end in (point.value, point.lower, point.upper) if end is not None]
+        axes.set_ylim(_span(np.array([centre, *known], float), 0.12))
+        for place, point in zip(places_of, points, strict=True):
+            if point.lower is None or point.upper is None:
+                continue
+            axes.fill_between(
+                [place - 0.42, place + 0.42], point.lower, point.upper, color=MUTED, alpha=0.16, linewidth=0
+            )
+            for end in (point.lower, point.upper):
+                axes.plot([place - 0.42, place + 0.42], [end, end], color=MUTED, linewidth=0.9, linestyle=(0, (4, 2)))
+        axes.plot([-0.6, len(points) + 0.6], [centre, centre], color=INK, linewidth=0.9)
+        axes.plot([0], [centre], marker="D", markersize=5, color=INK, linestyle="none")
+        shown = [(place, point) for place, point in zip(places_of, points, strict=True) if point.value is not None]
+        axes.plot(
+            [place for place, _ in shown],
+            [point.value for _, point in shown],
+            color=PALETTE[0],
+            linewidth=0.8,
+            zorder=3,
+        )
+        for place, point in shown:
+            style = {"marker": "s", "markersize": 6, "color": PALETTE[1]} if point.alarm else {
+                "marker": "o", "markersize": 4.5, "color": PALETTE[0],
+            }  # fmt: skip
+            axes.plot([place], [point.value], linestyle="none", zorder=4, **style)
+            if point.alarm:
+                axes.plot(
+                    [place], [point.value], marker="o", markersize=11, markerfacecolor="none",
+                    markeredgecolor=PALETTE[1], linestyle="none", zorder=4,
+                )  # fmt: skip
+        step = max(1, math.ceil(len(points) / (14 if width > PANEL_WIDTH else 7)))
+        ticks = [0, *places_of[step - 1 :: step]]
+        axes.set_xticks(ticks, [start if not tick else points[tick - 1].label for tick in ticks])
+        axes.set_xlabel("Ingest")
+        axes.set_ylabel(axis)
+        told = [
+            f"{point.label}: "
+            + ("not shown" if point.value is None else number(point.value, places))
+            + (", beyond the limits" if point.alarm else "")
+            for point in points
+        ]
+        alt = f"Control chart, {title}. Baseline {start}: {number(centre, places)}. {'; '.join(told)}."
+        return _panel(figure, alt)

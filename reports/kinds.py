@@ -76,6 +76,7 @@ KINDS: dict[str, Kind] = {
         Kind("fairness", "Fairness report", "reports.analysis_reports:build_fairness"),
         Kind("data-quality", "Data quality report", "reports.data_quality_report:build"),
         Kind("model-card", "Model cards", "reports.model_card_report:build"),
+        Kind("drift", "Drift report", "reports.drift_report:build"),
         Kind("checklists", "Checklists", "reports.analysis_reports:build_checklists"),
     )
 }

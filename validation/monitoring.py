@@ -307,34 +307,35 @@ def distribution_shift(
     edges = np.unique(np.quantile(pooled, np.linspace(0, 1, BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, pooled, side="right")
 
-    def steps(order: NDArray[np.intp]) -> Floats:
-        """(batches,) distances D_t, where batch by batch the values at `order` are taken."""
-        found = np.zeros((len(parts), ranks.max() + 1))
-        np.add.at(found, (np.repeat(np.arange(len(parts)), counts), ranks[order]), 1)
-        cumulative = found.cumsum(axis=1) / counts[:, None]
+    part = np.repeat(np.arange(len(parts)), counts)
+
+    def tallied(codes: NDArray[np.intp], levels: int, order: NDArray[np.intp]) -> Floats:
+        """(parts, levels) how many of the values at `order` have each code, part by part."""
+        return np.bincount(part * levels + codes[order], minlength=len(parts) * levels).reshape(len(parts), levels)
+
+    def distances(order: NDArray[np.intp]) -> Floats:
+        cumulative = tallied(ranks, ranks.max() + 1, order).cumsum(axis=1) / counts[:, None]
         return np.abs(cumulative[1:] - cumulative[:1]).max(axis=1)
 
     def stability(order: NDArray[np.intp]) -> Floats:
-        found = np.zeros((len(parts), len(edges) + 1))
-        np.add.at(found, (np.repeat(np.arange(len(parts)), counts), bins[order]), 1)
-        shares = (found + 0.5) / (counts[:, None] + 0.5 * (len(edges) + 1))
+        levels = len(edges) + 1
+        shares = (tallied(bins, levels, order) + 0.5) / (counts[:, None] + 0.5 * levels)
         return ((shares[1:] - shares[:1]) * np.log(shares[1:] / shares[:1])).sum(axis=1)
 
-    random = np.random.default_rng([seed, 44])
-    asis = np.arange(len(pooled))
     points = [ChartPoint(int(n), None, None, None, None, False) for n in sizes]
     indices: list[float | None] = [None] * len(later)
     factor = limit = None
     if used.any():
-        drawn = [random.permutation(len(pooled)) for _ in range(permutations)]
-        furthest = np.sort([float((scale * steps(order)).max()) for order in drawn])
-        largest = np.sort([float(stability(order).max()) for order in drawn])
-        factor, limit, p_value = (
-            _simulated_factor(furthest, alarm),
-            _simulated_factor(largest, alarm),
-            _simulated_p(furthest),
-        )
-        found, index = steps(asis), stability(asis)
+        random = np.random.default_rng([seed, 44])
+        furthest, largest = np.empty(permutations), np.empty(permutations)
+        for draw in range(permutations):
+            order = random.permutation(len(pooled))
+            furthest[draw], largest[draw] = (scale * distances(order)).max(), stability(order).max()
+        furthest, largest = np.sort(furthest), np.sort(largest)
+        factor, limit = (_simulated_factor(drawn, alarm) for drawn in (furthest, largest))
+        p_value = _simulated_p(furthest)
+        asis = np.arange(len(pooled))
+        found, index = distances(asis), stability(asis)
         for number, place in enumerate(np.flatnonzero(used)):
             p = p_value(float(scale[number] * found[number]))
             upper = None if factor is None else min(1.0, float(factor / scale[number]))
