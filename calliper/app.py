@@ -19,6 +19,7 @@ from calliper.commands import (
     ingest,
     mapping,
     plan,
+    privacy,
     report,
     run,
     study,
@@ -73,4 +74,5 @@ app.add_typer(user.app, name="user")
 app.command("agree")(agree.agree)
 app.add_typer(plan.app, name="plan")
 app.add_typer(mapping.app, name="mapping")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(audit.app, name="audit")

@@ -29,6 +29,8 @@ def analyze(
     from studies.readers import guard_formulas
 
     analysis = run_analysis(study, workspace, index)
+    files = [str(path) for path in (json_file, exclusions) if path is not None]
+    _note(study, workspace, files)
     print_headline(analysis.results)
     if json_file is not None:
         write_atomically(json_file, results_json(analysis.results))
@@ -37,6 +39,20 @@ def analyze(
         table = guard_formulas(analysis.exclusions.astype("str"))
         write_atomically(exclusions, table.to_csv(index=False).encode("utf-8-sig"))
         print(f"Left out: {exclusions}")
+
+
+def _note(study: str, workspace: Path, files: list[str]) -> None:
+    """Note in the audit trail that the results are looked at, and what of them is written to files."""
+    from calliper.console import waiting
+    from studies.registry.audit import record_export, record_view
+    from studies.registry.workspace import open_registry
+
+    with open_registry(workspace) as registry:
+        registry.on_wait = waiting
+        if files:
+            record_export(registry, "analysis", study, study=study, files=files)
+        else:
+            record_view(registry, "analysis", study, study=study)
 
 
 def run_analysis(study: str, workspace: Path, index: str | None = None) -> Any:

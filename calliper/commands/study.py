@@ -1,4 +1,4 @@
-"""`calliper study`: create, list, show, lock, revise."""
+"""`calliper study`: create, list, show, lock, revise, export."""
 
 from __future__ import annotations
 
@@ -124,3 +124,55 @@ def revise(
         registry.on_wait = waiting
         record = revise_plan(registry, name, chosen, reason=reason)
     print(f"'{name}' has plan version {record.version} now, not locked. SHA-256 {record.sha256}")
+
+
+@app.command()
+def export(
+    name: StudyName,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the files.")],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Write a study's data for others: de-identified.
+
+    Codes are dealt anew, dates are shifted for each person, ages are bands of ten years, and values that would set
+    fewer people apart than the plan's `minimum_cell` are left out.
+    """
+    import os
+    import shutil
+
+    from calliper.console import TerminalProgress, print_table, remark, waiting
+    from studies.errors import StorageError, UsageError
+    from studies.privacy.release import release_tables
+    from studies.readers import guard_formulas
+    from studies.registry.analysis import study_inputs
+    from studies.registry.audit import record_export
+    from studies.registry.workspace import open_registry
+
+    if out.exists():
+        raise UsageError(f"{out} is there already.", remedy="Name a new folder, so that nothing is mixed up.")
+    making = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    with open_registry(workspace) as registry:
+        registry.on_wait = waiting
+        released = release_tables(study_inputs(registry, name, progress=TerminalProgress()))
+        try:
+            making.mkdir(parents=True)
+            for table, frame in released.tables.items():
+                guard_formulas(frame).to_csv(making / f"{table}.csv", index=False, encoding="utf-8-sig")
+            rows = {f"{table}.csv": len(frame) for table, frame in released.tables.items()}
+            # Told before the folder has its name: what is not in the trail has not left the registry.
+            record_export(
+                registry, "study", name, study=name, files=list(rows), people=released.people,
+                suppressed=released.suppressed, minimum_cell=released.minimum,
+            )  # fmt: skip
+            os.replace(making, out)
+        except OSError as error:
+            raise StorageError(
+                f"The data cannot be written: {error.strerror or error}.", where=str(out),
+                remedy="Free some space, or name a folder that can be written.",
+            ) from error  # fmt: skip
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+    print_table([{"file": str(out / file), "rows": count} for file, count in rows.items()])
+    for column, count in released.suppressed.items():
+        remark(f"Left out: {column.replace('_', ' ')} of {count:,} of {released.people:,} people.")
+    remark("The data are de-identified, not anonymous: hand them out under an agreement.")

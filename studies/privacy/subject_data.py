@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,12 @@ def write_subject_data(
     study: str | None = None,
     links: LinkTable | None = None,
     reason: str | None = None,
+    page: Callable[[dict[str, Any]], bytes] | None = None,
 ) -> dict[str, Any]:
     """Write everything held on a person into a new folder: subject.json, a CSV for each part, photos and silhouettes.
 
-    Returns the data. The export is audited, with the reason. Raises UsageError where the folder is there already.
+    page: makes subject.html of the data (`reports.subject_page.render_subject`). Returns the data. The export is
+    audited, with the reason. Raises UsageError where the folder is there already.
     """
     if folder.exists():
         raise UsageError(f"{folder} is there already.", remedy="Name a new folder, so that nothing is mixed up.")
@@ -83,6 +86,8 @@ def write_subject_data(
         _write_images(registry.photos, data, making)
         text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
         (making / "subject.json").write_text(text + "\n", encoding="utf-8")
+        if page is not None:
+            (making / "subject.html").write_bytes(page(data))
         for name in PARTS:
             _write_csv(making / f"{name}.csv", data[name])
         # Told before the folder has its name: what is not in the trail has not left the registry.

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from studies.errors import StorageError
-from studies.photos import StoredPhoto, strip_jpeg
+from studies.photos import PhotoProblem, StoredPhoto, strip_jpeg
 from studies.privacy.ingest_folders import Redraw, forget_refused
 from studies.privacy.remnants import scrub
 from studies.privacy.retention import Due, due
@@ -391,7 +391,11 @@ class _Work:
 def metadata_fault(content: bytes, media_type: str) -> str | None:
     """What a stored photo holds beside its pixels, as a reason; None where there is nothing."""
     if media_type == "image/jpeg":
-        return None if strip_jpeg(content) == content else "it holds metadata, or something behind the image"
+        try:
+            clean = strip_jpeg(content)
+        except PhotoProblem as problem:
+            return f"it {problem}"
+        return None if clean == content else "it holds metadata, or something behind the image"
     place, chunks = 8, []
     while place + 8 <= len(content):
         length, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from studies.analysis import StudyAnalysis, analyze
 from studies.plan_model import Plan
+from studies.privacy.erasures import erasure_notes
 from studies.progress import Progress
 from studies.registry.cards import run_cards
 from studies.registry.catalogue import StudyRecord, current_plan, find_study, plan_versions
@@ -54,7 +55,7 @@ def study_inputs(
         number = newest if run is None else find_run(connection, study.id, run).number
         frames = study_frames(connection, study.id, run_number=number, progress=progress)
         scans = study_scans(connection, study.id, record.plan.measurand, number)
-        notes = study_provenance(connection, study.id)
+        notes = study_provenance(connection, study.id) + erasure_notes(connection, study.id)
         if predicted := _predicted(frames, record.plan, index):
             notes += run_leak_notes(connection, study, predicted, run_number=number)
         if number is not None:
