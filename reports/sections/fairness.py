@@ -12,6 +12,7 @@ _TESTS = {
     "equal bias": "Bias", "equal spread": "Spread of the differences", "equal mae": "Mean absolute error",
     "equal bias, adjusted": "Bias, given the size",
 }  # fmt: skip
+_SHORT = {"not enough data to say": "undecided"}
 _TONES = {"meets": "good", "fails": "bad", "not enough data to say": "unsure"}
 
 
@@ -107,7 +108,7 @@ def _groups_table(report: Bound) -> Table:
             cells.append(report.value(*detectable) if report.at(detectable) is not None else ABSENT)
             for metric in verdicts:
                 verdict = report.at(("fairness", name, "verdicts", metric, "groups", group))
-                cells.append(Badge(verdict, _TONES.get(verdict, "neutral")) if verdict else ABSENT)
+                cells.append(Badge(_SHORT.get(verdict, verdict), _TONES.get(verdict, "neutral")) if verdict else ABSENT)
             rows.append(Row((title, *cells), indent=1))
     margins = [
         f"{sentence(metric_of(report, metric)[0])}: against "
@@ -130,7 +131,7 @@ def _groups_table(report: Bound) -> Table:
             "Detectable gap: the smallest difference of a group's bias from that of all the others that its numbers "
             "find "
             "with a power of 80%. Insufficient n: fewer subjects than the plan's minimum cell, or a group that would "
-            "reveal such a one.",
+            "reveal such a one. Undecided: the interval lies on both sides of the margin.",
             *margins,
             *report.why(),
         ),

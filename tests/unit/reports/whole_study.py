@@ -75,7 +75,11 @@ def frames(
     )  # fmt: skip
     days = {"v1": pd.Timestamp("2024-05-01"), "v2": pd.Timestamp("2024-09-01")}
     visits = pd.DataFrame(
-        [{"subject_id": n, "visit": v, "date": d, "sequence": i} for n in names for i, (v, d) in enumerate(days.items())]
+        [
+            {"subject_id": n, "visit": v, "date": d, "sequence": i}
+            for n in names
+            for i, (v, d) in enumerate(days.items())
+        ]
     )
     true = rng.normal(30, 7, size)
     change = rng.normal(-2, 2, size)
@@ -109,8 +113,9 @@ def frames(
                 add(who, visit, "waist_cm", "scan", waist[who] + 1 + rng.normal(0, 2), kind="prediction")
             scans.append(
                 {
-                    "subject_id": names[who], "visit": visit, "scan": "1", "captured_at": days[visit], "device": "phone",
-                    "rendered": True, "status": status, "reason": reason, "value": seen, "low": low, "high": high,
+                    "subject_id": names[who], "visit": visit, "scan": "1", "captured_at": days[visit],
+                    "device": "phone", "rendered": True, "status": status, "reason": reason, "value": seen,
+                    "low": low, "high": high,
                 }
             )  # fmt: skip
     measurements = pd.DataFrame(rows)
