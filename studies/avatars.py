@@ -24,7 +24,7 @@ from studies.registry.checkpoints import (
 )
 from studies.registry.frames import finished_run
 from studies.registry.runs import checkpoints_of, find_run
-from studies.registry.schema import Outcome, Prediction, Scan, Subject, Visit
+from studies.registry.schema import Outcome, Prediction, Reading, Scan, Subject, Visit
 from studies.registry.workspace import URL_VARIABLE, Registry, open_registry
 
 KINDS = ("segmenter", "avatar", "estimator")
@@ -98,6 +98,7 @@ def _meant(offered: list[CheckpointRecord], reference: str, registry: Registry |
 class StoredAvatar:
     """What a run found of a scan: betas, predictions (measurand -> value, low, high), and what it is known by.
 
+    weight_kg: the first reading at the scan's visit, None where the person was not weighed then.
     checkpoints: kind -> name (NAME@VERSION) and SHA-256 of the weights.
     """
 
@@ -107,6 +108,7 @@ class StoredAvatar:
     visit: str
     scan: str
     sex: str | None
+    weight_kg: float | None
     rendered: bool
     betas: list[float]
     predictions: dict[str, tuple[float, float | None, float | None]]
@@ -145,7 +147,7 @@ def stored_avatar(registry: Registry, study_name: str, scan: str, *, run: int | 
         )
         return StoredAvatar(
             study=study_name, run=number, subject=row.subject, visit=row.visit, scan=row.scan, sex=row.sex,
-            rendered=row.rendered, betas=[float(beta) for beta in row.betas],
+            weight_kg=_mass(connection, row.visit_id), rendered=row.rendered, betas=[float(beta) for beta in row.betas],
             predictions={each.measurand: (each.value, each.low, each.high) for each in connection.execute(predictions)},
             checkpoints={
                 each["kind"]: {"name": f"{each['name']}@{each['version']}", "sha256": each["card"]["weights_sha256"]}
@@ -160,8 +162,8 @@ def _scans(connection: Connection, study_id: int, run_id: int, words: str) -> li
     by_visit = Subject.code + "/" + Visit.label
     query = (
         select(
-            Scan.id, Subject.code.label("subject"), Visit.label.label("visit"), Scan.code.label("scan"), Subject.sex,
-            Scan.rendered, Outcome.status, Outcome.reason, Outcome.betas, Outcome.pose, Outcome.quality,
+            Scan.id, Scan.visit_id, Subject.code.label("subject"), Visit.label.label("visit"),
+            Scan.code.label("scan"), Subject.sex, Scan.rendered, Outcome.status, Outcome.reason, Outcome.betas, Outcome.pose, Outcome.quality,
         )
         .join(Visit, Scan.visit_id == Visit.id)
         .join(Subject, Visit.subject_id == Subject.id)
@@ -175,6 +177,12 @@ def _scans(connection: Connection, study_id: int, run_id: int, words: str) -> li
     rows = list(connection.execute(query))
     # A subject's code goes before a scan's that happens to be the same.
     return [row for row in rows if row.subject == words] or rows
+
+
+def _mass(connection: Connection, visit_id: int) -> float | None:
+    query = select(Reading.value).where(Reading.visit_id == visit_id, Reading.measurand == "weight_kg")
+    order = (Reading.measured_at, Reading.replicate, Reading.method, Reading.id)
+    return connection.execute(query.order_by(*order).limit(1)).scalar_one_or_none()
 
 
 def _one_scan(rows: list[Any], study_name: str, words: str) -> Any:

@@ -208,12 +208,18 @@ def _of_study(
     with open_registry(workspace) as registry:
         stored = stored_avatar(registry, study, scan, run=run)
     fat = stored.predictions.get("body_fat_percent")
+    given = {"sex": sex or stored.sex, "weight_kg": stored.weight_kg if weight is None else weight}
     found = Avatar(
-        betas=_array(stored.betas), rendered=stored.rendered, body_fat=fat and BodyFat(fat[0], "estimator", *fat[1:]),
-        given={"sex": sex or stored.sex, "weight_kg": weight}, checkpoints=stored.checkpoints, software=stored.software,
-        views=stored.views, quality=stored.quality,
+        betas=_array(stored.betas),
+        rendered=stored.rendered,
+        body_fat=None if fat is None else BodyFat(fat[0], "estimator", *fat[1:]),
+        given=given,
+        checkpoints=stored.checkpoints,
+        software=stored.software,
+        views=stored.views,
+        quality=stored.quality,
         origin={"study": stored.study, "run": stored.run, "scan": stored.key},
-    )  # fmt: skip
+    )
     return found, stored
 
 

@@ -131,6 +131,16 @@ def test_the_checkpoints_of_a_workspace_are_used_by_name_and_alias(command, phot
         assert count_events(registry) == before + 3, "an avatar of photos changes nothing in the registry"
 
 
+def test_packaged_checkpoints_need_no_naming_and_no_workspace(command, photos, checkpoints, monkeypatch) -> None:
+    monkeypatch.setattr("models.checkpoints.files._PACKAGED", checkpoints["avatar"].parent)
+    done = command("avatar", photos, "--stature", "1.75", "--out", "body.glb")
+    assert done.code == 0, done.error
+    used = json.loads(Path("body.json").read_text(encoding="utf-8"))["checkpoints"]
+    assert {kind: found["name"] for kind, found in used.items()} == {
+        kind: f"small-{kind}@1" for kind in ("segmenter", "avatar", "estimator")
+    }
+
+
 def count_events(registry) -> int:
     with registry.reading() as connection:
         return audit.count_events(connection)
@@ -243,7 +253,7 @@ def test_a_scan_that_a_run_has_seen_becomes_a_mesh_and_the_trail_says_so(command
     said = json.loads(Path("body.json").read_text(encoding="utf-8"))
     assert (said["study"], said["run"], said["scan"]) == (STUDY, 1, "S0001/baseline/1")
     assert said["rendered"] is True
-    assert said["given"] == {"sex": "M"}
+    assert said["given"] == {"sex": "M", "weight_kg": 51.0}
     assert said["morph"]["from"]["betas"] == [0.1] * 40
     with open_registry(study) as registry, registry.reading() as connection:
         event = audit.newest_events(connection, 1)[0]
@@ -258,11 +268,12 @@ def test_a_scan_that_a_run_has_seen_becomes_a_mesh_and_the_trail_says_so(command
 
 
 @pytest.mark.parametrize("scan", ["S0001", "S0001/baseline", "S0001/baseline/1"])
-def test_a_scan_is_named_as_far_as_is_needed(study: Path, scan: str) -> None:
+def test_a_scan_is_named_as_far_as_is_needed(database_engine: str, study: Path, scan: str) -> None:
     with open_registry(study) as registry:
         found = stored_avatar(registry, STUDY, scan, run=1)
         assert found == stored_avatar(registry, STUDY, scan)
     assert (found.key, found.betas, found.views) == ("S0001/baseline/1", [0.1] * 40, ("front",))
+    assert (found.sex, found.weight_kg, found.rendered) == ("M", 51.0, True)
     assert found.predictions == {"body_fat_percent": (25.0, 20.0, 30.0)}
 
 
