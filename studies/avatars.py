@@ -163,7 +163,8 @@ def _scans(connection: Connection, study_id: int, run_id: int, words: str) -> li
     query = (
         select(
             Scan.id, Scan.visit_id, Subject.code.label("subject"), Visit.label.label("visit"),
-            Scan.code.label("scan"), Subject.sex, Scan.rendered, Outcome.status, Outcome.reason, Outcome.betas, Outcome.pose, Outcome.quality,
+            Scan.code.label("scan"), Subject.sex, Scan.rendered, Outcome.status, Outcome.reason, Outcome.betas,
+            Outcome.pose, Outcome.quality,
         )
         .join(Visit, Scan.visit_id == Visit.id)
         .join(Subject, Visit.subject_id == Subject.id)
