@@ -15,7 +15,10 @@ def _analysis(inputs: dict[str, Any], progress: Progress | None) -> Mapping[str,
     return analyze(**inputs, empty=True, progress=progress).results
 
 
-_KINDS: dict[str, Callable[[dict[str, Any], Progress | None], Mapping[str, Any]]] = {"validation": _analysis}
+_KINDS: dict[str, Callable[[dict[str, Any], Progress | None], Mapping[str, Any]]] = dict.fromkeys(
+    ("validation", "fairness", "precision", "checklists"), _analysis
+)
+"""Kinds whose results are those of the analysis. The others compare runs or ingests, or describe checkpoints."""
 
 
 def recomputable(kind: str) -> bool:

@@ -26,6 +26,7 @@ from reports.document import (
     Table,
 )
 from reports.html import render_html
+from reports.kinds import KINDS
 from reports.pdf import render_pdf
 from reports.signer_keys import ED25519, PROVES, short_fingerprint
 from studies.registry.reports import ReportRecord
@@ -88,7 +89,8 @@ def signature_sheet(record: ReportRecord, signatures: Sequence[Signed]) -> Docum
 
 
 def _kind(record: ReportRecord) -> str:
-    return f"{record.kind.replace('-', ' ')} report" if "card" not in record.kind else record.kind.replace("-", " ")
+    title = KINDS[record.kind].title if record.kind in KINDS else record.kind
+    return f"{title[:1].lower()}{title[1:]}"
 
 
 def _grouped(digest: str) -> tuple[Inline, ...]:

@@ -1,12 +1,16 @@
-"""One act on report trial/1 in a process of its own, to be killed or run beside others: act.py WORKSPACE ACT [OUT].
+"""Acts on report trial/1 in processes of their own, to be killed or run side by side, without the seconds of importing.
 
-It says "ready" when everything is imported, waits for a line, and acts.
+One process imports everything, and forks for each line of JSON on its standard input: {"act": "report" | "sign" |
+"bundle", "workspace": ..., "out": ...} is answered with the new process's number, {"wait": number} with its exit
+status, negative for a signal. Nothing is drawn before a fork: threads do not survive one.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -28,8 +32,25 @@ def act(workspace: Path, what: str, out: str) -> None:
             bundle_report(registry, "trial/1", Path(out))
 
 
-if __name__ == "__main__":
-    workspace, what, out = Path(sys.argv[1]), sys.argv[2], [*sys.argv[3:], ""][0]
-    print("ready", flush=True)
-    sys.stdin.readline()
-    act(workspace, what, out)
+def run() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            _, status = os.waitpid(order["wait"], 0)
+            print(os.waitstatus_to_exitcode(status), flush=True)
+            continue
+        number = os.fork()
+        if number:
+            print(number, flush=True)
+            continue
+        code = 0
+        try:
+            act(Path(order["workspace"]), order["act"], order.get("out", ""))
+        except BaseException:
+            traceback.print_exc()
+            code = 99
+        sys.stderr.flush()
+        os._exit(code)
+
+
+run()

@@ -12,8 +12,6 @@ import numpy as np
 from reports.kinds import Order
 from reports.registered import register_report
 from reports.validation_report import build
-from studies.ingest.ingest import ingest
-from studies.ingest.mapping import load_mapping
 from studies.plan import plan_from_document
 from studies.progress import NoProgress
 from studies.registry.catalogue import create_study, lock_plan
@@ -74,6 +72,9 @@ def write_sources(folder: Path) -> Path:
 
 def fill(registry: Registry, sources: Path) -> None:
     """Create the study, bring its data in, and lock its plan."""
+    from studies.ingest.ingest import ingest
+    from studies.ingest.mapping import load_mapping
+
     create_study(registry, STUDY, plan_from_document(PLAN))
     ingest(registry, STUDY, [write_sources(sources)], load_mapping("calliper"))
     lock_plan(registry, STUDY)
