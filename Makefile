@@ -5,6 +5,7 @@
 #   make test-slow  the slow ones: many kills, long simulations
 #   make lint       style of the source text
 #   make bench      the benchmarks of docs/benchmarks.md
+#   make screenshots  the pictures of the dashboard in docs/pictures, of the workspace ./demo; needs Chromium
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -13,7 +14,7 @@ WORKERS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test test-slow lint bench clean
+.PHONY: setup demo test test-slow lint bench screenshots clean
 
 setup: $(INSTALLED)
 
@@ -33,6 +34,7 @@ demo: setup
 
 test: setup
 	@echo "==> Testing (the slow tests are in make test-slow)"
+	@command -v chromium chromium-browser > /dev/null || [ -n "$$CALLIPER_CHROMIUM" ] || echo "    Without Chromium the dashboard's tests in a browser are skipped. To run them: apt-get install chromium"
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 test-slow: setup
@@ -45,7 +47,11 @@ lint: setup
 
 bench: setup
 	@echo "==> Benchmarks"
-	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies rendering cohort_rendering avatars runs; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies rendering cohort_rendering avatars runs dashboard; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+screenshots: setup
+	@test -d demo || $(MAKE) demo
+	@$(BIN)/python tests/browser/screenshots.py demo docs/pictures
 
 clean:
 	rm -rf .venv build demo *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -64,9 +64,7 @@ def file_job(registry: Registry, kind: str, study: str, parameters: dict[str, An
             return found
         values = {"kind": kind, "study": study, "parameters": parameters, "fingerprint": fingerprint, "outcome": {}}
         key = connection.execute(
-            insert(Job)
-            .values(**values, status="waiting", created_by=by, created_at=audit.utc_now())
-            .returning(Job.id)
+            insert(Job).values(**values, status="waiting", created_by=by, created_at=audit.utc_now()).returning(Job.id)
         ).scalar_one()
         if kind != "analysis":  # which changes nothing, and is asked for by looking at a page
             event = audit.Event("file", "job", str(key), {"kind": kind, **parameters}, study)
