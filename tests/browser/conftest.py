@@ -75,7 +75,9 @@ def open_page(browser) -> Iterator[Callable[[str], object]]:
         page.on("console", told)
         page.on("pageerror", lambda error: faults.append(f"script: {error}"))
         own = (base, "data:", "blob:")
-        page.on("request", lambda request: None if request.url.startswith(own) else faults.append(f"left: {request.url}"))
+        page.on(
+            "request", lambda request: None if request.url.startswith(own) else faults.append(f"left: {request.url}")
+        )
         return page
 
     yield opened

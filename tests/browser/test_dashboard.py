@@ -227,6 +227,7 @@ def test_sign_in_roles_and_sign_out(browser: Any, registry: Registry, open_page:
         page.context.clear_cookies()
         page.click("nav a:text-is('Overview')")
         page.wait_for_url("**/sign-in?next=**")
+        page.wait_for_load_state("networkidle")
 
 
 def test_numbers_on_screen_are_those_of_the_results(address: str, open_page: Opened) -> None:

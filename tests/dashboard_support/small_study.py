@@ -59,101 +59,187 @@ def make_study(registry: Registry, *, subjects: int = 80, runs: int = 2, name: s
         for run in range(1, runs + 1):
             keys.append(
                 _one(
-                    connection, Run, study_id=study, number=run, status="finished", identity=f"identity {run}",
-                    software={"calliper": "0.1.0"}, started_at=_START, finished_at=_START + timedelta(hours=1),
-                )  # fmt: skip
+                    connection,
+                    Run,
+                    study_id=study,
+                    number=run,
+                    status="finished",
+                    identity=f"identity {run}",
+                    software={"calliper": "0.1.0"},
+                    started_at=_START,
+                    finished_at=_START + timedelta(hours=1),
+                )
             )
         batch = _one(
-            connection, IngestBatch, study_id=study, number=1, actor="tester", status="ingested", mapping_name="calliper",
-            mapping_hash="0" * 64, mapping={}, sources=[], started_at=_START, finished_at=_START,
+            connection,
+            IngestBatch,
+            study_id=study,
+            number=1,
+            actor="tester",
+            status="ingested",
+            mapping_name="calliper",
+            mapping_hash="0" * 64,
+            mapping={},
+            sources=[],
+            started_at=_START,
+            finished_at=_START,
             counts={"readings": {"read": 9, "new": 8, "changed": 0, "rejected": 1, "flagged": 0}},
-        )  # fmt: skip
+        )
         connection.execute(
             insert(QuarantinedRow).values(
-                study_id=study, batch_id=batch, fingerprint=f"f{study}", source="readings.csv", source_row=7, content={},
+                study_id=study,
+                batch_id=batch,
+                fingerprint=f"f{study}",
+                source="readings.csv",
+                source_row=7,
+                content={},
                 reasons=[
-                    {"rule": "value_not_too_low", "column": "value", "value": "0.3", "reason": "0.3 % is too low",
-                     "remedy": "Correct the value."}
+                    {
+                        "rule": "value_not_too_low",
+                        "column": "value",
+                        "value": "0.3",
+                        "reason": "0.3 % is too low",
+                        "remedy": "Correct the value.",
+                    }
                 ],
             )
-        )  # fmt: skip
+        )
         for number in range(subjects):
             _person(connection, rng, study, number, sites, phones, device, keys)
         audit.append(connection, [audit.Event("ingest", "study", name, {"batch": 1}, name)])
 
 
 def _person(
-    connection: Any, rng: np.random.Generator, study: int, number: int, sites: list[int],
-    phones: list[int], device: int, runs: list[int],
-) -> None:  # fmt: skip
+    connection: Any,
+    rng: np.random.Generator,
+    study: int,
+    number: int,
+    sites: list[int],
+    phones: list[int],
+    device: int,
+    runs: list[int],
+) -> None:
     sex = "FM"[number % 2]
     consent = ("photos", "silhouettes", "none")[number % 3]
     subject = _one(
-        connection, Subject, study_id=study, code=f"S-{number:04d}", site_id=sites[number % 4 // 2], sex=sex,
-        age=20.0 + number * 7 % 60, consent=consent, attributes={"synthetic": "yes"},
+        connection,
+        Subject,
+        study_id=study,
+        code=f"S-{number:04d}",
+        site_id=sites[number % 4 // 2],
+        sex=sex,
+        age=20.0 + number * 7 % 60,
+        consent=consent,
+        attributes={"synthetic": "yes"},
         ethnicity=("non_hispanic_white", "mexican_american")[number % 5 // 3],
-    )  # fmt: skip
+    )
     fat = float(np.clip(rng.normal(32 if sex == "F" else 24, 7), 8, 52))
     for place, label in enumerate(("baseline", "week-12")[: 1 + (number % 4 == 0)]):
         visit = _one(connection, Visit, subject_id=subject, label=label, sequence=place + 1)
         when = _START + timedelta(days=number + 84 * place)
         now = fat - 2.0 * place
         readings = [
-            ("body_fat_percent", "dxa", 1, now, "%"), ("body_fat_percent", "scale", 1, now + rng.normal(1, 4), "%"),
+            ("body_fat_percent", "dxa", 1, now, "%"),
+            ("body_fat_percent", "scale", 1, now + rng.normal(1, 4), "%"),
             ("weight_kg", "balance", 1, 55 + 0.8 * now + 8 * (sex == "M"), "kg"),
             ("stature_cm", "stadiometer", 1, 164 + 12 * (sex == "M") + rng.normal(0, 5), "cm"),
-        ]  # fmt: skip
+        ]
         if number % 3 == 0 and place == 0:
             readings.append(("body_fat_percent", "dxa", 2, now + rng.normal(0, 0.6), "%"))
         for measurand, method, replicate, value, unit in readings:
             connection.execute(
                 insert(Reading).values(
-                    visit_id=visit, measurand=measurand, method=method, device_id=device, replicate=replicate,
-                    value=max(float(value), 3.0), unit=unit, measured_at=when,
+                    visit_id=visit,
+                    measurand=measurand,
+                    method=method,
+                    device_id=device,
+                    replicate=replicate,
+                    value=max(float(value), 3.0),
+                    unit=unit,
+                    measured_at=when,
                 )
-            )  # fmt: skip
+            )
         scan = _one(
-            connection, Scan, visit_id=visit, code="scan-1", captured_at=when, device_id=phones[number % 2], rendered=True,
+            connection,
+            Scan,
+            visit_id=visit,
+            code="scan-1",
+            captured_at=when,
+            device_id=phones[number % 2],
+            rendered=True,
             attributes={},
-        )  # fmt: skip
+        )
         file = (hashlib.sha256(_PICTURE).hexdigest(), "image/png")
         connection.execute(
             insert(Photo).values(
-                scan_id=scan, view="front", sha256=file[0], media_type=file[1], width=1, height=1, bytes=len(_PICTURE),
+                scan_id=scan,
+                view="front",
+                sha256=file[0],
+                media_type=file[1],
+                width=1,
+                height=1,
+                bytes=len(_PICTURE),
                 deleted_at=None,
             )
-        )  # fmt: skip
+        )
         for version, run in enumerate(runs, start=1):
             _predicted(connection, rng, run, scan, now, indeterminate=number % 17 == 5, error=3.2 / version, when=when)
         if runs and consent == "silhouettes":
             connection.execute(
                 insert(Silhouette).values(
-                    scan_id=scan, view="front", sha256=file[0], media_type=file[1], photo_sha256=file[0], run_id=runs[0],
+                    scan_id=scan,
+                    view="front",
+                    sha256=file[0],
+                    media_type=file[1],
+                    photo_sha256=file[0],
+                    run_id=runs[0],
                     made_at=when,
                 )
-            )  # fmt: skip
+            )
 
 
 def _predicted(
-    connection: Any, rng: np.random.Generator, run: int, scan: int, fat: float, *, indeterminate: bool, error: float,
+    connection: Any,
+    rng: np.random.Generator,
+    run: int,
+    scan: int,
+    fat: float,
+    *,
+    indeterminate: bool,
+    error: float,
     when: datetime,
-) -> None:  # fmt: skip
+) -> None:
     betas = None if indeterminate else [0.0] * _BETAS
     reason = "front: no person is seen" if indeterminate else None
     connection.execute(
         insert(Outcome).values(
-            run_id=run, scan_id=scan, status="indeterminate" if indeterminate else "determinate", reason=reason, quality=[],
-            betas=betas, pose=None, inputs={}, timings={}, made_at=when,
+            run_id=run,
+            scan_id=scan,
+            status="indeterminate" if indeterminate else "determinate",
+            reason=reason,
+            quality=[],
+            betas=betas,
+            pose=None,
+            inputs={},
+            timings={},
+            made_at=when,
         )
-    )  # fmt: skip
+    )
     if not indeterminate:
         value = max(3.0, fat + float(rng.normal(0.3, error)))
         connection.execute(
             insert(Prediction).values(
-                run_id=run, scan_id=scan, measurand="body_fat_percent", value=value, low=value - 5, high=value + 5, unit="%",
-                reason=None, details={},
+                run_id=run,
+                scan_id=scan,
+                measurand="body_fat_percent",
+                value=value,
+                low=value - 5,
+                high=value + 5,
+                unit="%",
+                reason=None,
+                details={},
             )
-        )  # fmt: skip
+        )
 
 
 def _one(connection: Any, table: Any, **values: Any) -> int:

@@ -74,7 +74,14 @@ def test_nobody_gets_in_without_signing_in(client: FlaskClient) -> None:
 def test_every_address_of_the_server_is_guarded(client: FlaskClient) -> None:
     server = client.application
     values = {"study": STUDY, "item": "S-0000", "subject": "S-0000", "scan": 1, "kind": "photo", "seen": "front"}
-    values |= {"name": "x", "number": 1, "path": "x", "package_name": "dash", "fingerprinted_path": "x", "filename": "x"}
+    values |= {
+        "name": "x",
+        "number": 1,
+        "path": "x",
+        "package_name": "dash",
+        "fingerprinted_path": "x",
+        "filename": "x",
+    }
     with server.test_request_context():
         adapter = server.url_map.bind("localhost")
         for rule in server.url_map.iter_rules():
@@ -124,7 +131,9 @@ def create_app_of(client: FlaskClient) -> FlaskClient:
     return client.application.test_client()
 
 
-@pytest.mark.parametrize("target", ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere", "javascript:x"])
+@pytest.mark.parametrize(
+    "target", ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere", "javascript:x"]
+)
 def test_signing_in_leads_to_no_other_server(client: FlaskClient, target: str) -> None:
     assert sign_in(client, "the-viewer", target=target).location == "/"
 
@@ -235,7 +244,16 @@ def test_the_first_account_ends_the_demonstration(registry: Registry) -> None:
     assert client.get("/_dash-layout").status_code == 401
 
 
-@pytest.mark.parametrize(("host", "local"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False),
-                                             ("10.0.0.1", False), ("calliper.example", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("calliper.example", False),
+    ],
+)
 def test_which_addresses_are_this_machine(host: str, local: bool) -> None:
     assert is_loopback(host) is local

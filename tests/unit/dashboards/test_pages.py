@@ -77,7 +77,9 @@ def test_the_results_are_those_of_the_analysis(client: FlaskClient, registry: Re
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_every_table_and_chart_can_be_exported(client: FlaskClient, address: str, query: str) -> None:
     layout = ask(client, f"{address}?{query}")
-    links = {node["props"]["href"] for node in walk(layout) if str(node["props"].get("href", "")).startswith("/export/")}
+    links = {
+        node["props"]["href"] for node in walk(layout) if str(node["props"].get("href", "")).startswith("/export/")
+    }
     assert links or address.endswith(("/checkpoints", "/reports")), "nothing of this page can be exported"
     for link in links:
         answer = client.get(link)
@@ -89,9 +91,9 @@ def test_every_table_and_chart_can_be_exported(client: FlaskClient, address: str
 def test_an_exported_table_has_full_precision(client: FlaskClient) -> None:
     table = pd.read_csv(io.BytesIO(client.get(f"/export{BASE}/agreement/table-errors.csv").data)).set_index("Method")
     mae = exported(client)["tests"]["scan"]["mae"]
-    assert [table.loc["Scan", f"MAE (pp){end}"] for end in ("", " low", " high")] == list(
+    assert [table.loc["Scan", f"MAE (pp){end}"] for end in ("", " low", " high")] == [
         mae[end] for end in ("estimate", "low", "high")
-    )
+    ]
 
 
 def test_filters_leave_only_whom_they_let_through(client: FlaskClient) -> None:

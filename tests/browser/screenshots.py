@@ -1,0 +1,65 @@
+"""Pictures of every page of a workspace's dashboard, light and dark: python screenshots.py WORKSPACE FOLDER."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dashboard_support"))
+
+from browsing import launched
+from served import serving
+from sqlalchemy import select
+
+from dashboards.pages import PAGES
+from studies.registry.catalogue import list_studies
+from studies.registry.schema import Subject
+from studies.registry.workspace import Registry, open_registry
+
+_SIZE = {"width": 1280, "height": 960}
+_COLOURS = 160  # enough for text and lines, and a quarter of the bytes
+
+
+def main(workspace: str, folder: str) -> None:
+    """Write dashboard-PAGE-THEME.png for every page and both themes."""
+    with open_registry(workspace) as registry, serving(registry) as base, launched() as browser:
+        study, subject = _what(registry)
+        for theme in ("light", "dark"):
+            page = browser.new_context(viewport=_SIZE, color_scheme=theme).new_page()
+            page.set_default_timeout(180_000)
+            for entry in PAGES:
+                page.goto(f"{base}{entry.path(study, subject)}")
+                _settle(page, entry.title)
+                path = Path(folder) / f"dashboard-{entry.slug}-{theme}.png"
+                _write(path, page.screenshot())
+                print(path)
+
+
+def _what(registry: Registry) -> tuple[str, str]:
+    """The first study, and one of its subjects who keeps photos."""
+    with registry.reading() as connection:
+        study = list_studies(connection)[0]["name"]
+        kept = select(Subject.code).where(Subject.consent == "photos").order_by(Subject.code).limit(1)
+        return study, connection.execute(kept).scalar_one()
+
+
+def _settle(page: Any, title: str) -> None:
+    page.wait_for_selector(f"main h1:text-is('{title}')")
+    page.wait_for_selector("progress", state="detached")
+    for graph in page.locator(".graph").all():
+        graph.locator(".js-plotly-plot").wait_for()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1500)  # lists and pictures fade in
+
+
+def _write(path: Path, content: bytes) -> None:
+    picture = Image.open(io.BytesIO(content)).convert("RGB")
+    picture.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
