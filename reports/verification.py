@@ -33,6 +33,7 @@ from reports.signing import (
 from studies.errors import CalliperError, DataError, UsageError
 from studies.frozen import files_of_zip, hash_of
 from studies.progress import Progress
+from studies.registry import audit
 from studies.registry.reports import (
     ReportRecord,
     canonical,
@@ -124,6 +125,16 @@ def verify(
     with registry.reading() as connection:
         _verify_registered(found, path, data, registry, connection, recompute=recompute, progress=progress)
     return found
+
+
+def note_verification(registry: Registry, found: Verification) -> None:
+    """Note in the audit trail that a file was verified, and what came of it."""
+    detail = {
+        "file": Path(found.file).name, "verified": not found.failed, "reproduced": found.reproduced,
+        "faults": [finding.what for finding in found.findings if finding.state == "bad"],
+    }  # fmt: skip
+    study = found.report.rpartition("/")[0] if found.report else None
+    audit.record(registry, audit.Event("verify", "report", found.report or "unknown", detail, study))
 
 
 def _read(path: Path) -> bytes:

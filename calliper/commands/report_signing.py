@@ -110,13 +110,20 @@ def verify(
 
     A bundle is checked by itself where there is no workspace. Exit code 3 where something is not as it should be.
     """
-    from calliper.console import TerminalProgress, print_json
+    from calliper.console import TerminalProgress, print_json, remark
     from reports.files import write_atomically
+    from reports.verification import note_verification
     from reports.verification import verify as verify_file
+    from studies.errors import StorageError
 
     progress = TerminalProgress()
     with _registry_if_there(workspace) as registry:
         found = verify_file(file, registry, recompute=recompute, progress=progress)
+        if registry is not None:
+            try:
+                note_verification(registry, found)
+            except StorageError as error:
+                remark(f"The verification is not noted in the audit trail: {error.what}")
     if results is not None and found.results is not None:
         write_atomically(results, found.results)
     if as_json:
