@@ -154,7 +154,7 @@ def test_a_capture_that_gets_worse_is_told_with_its_reasons(changed: Registry) -
             connection.execute(update(Prediction).where(Prediction.scan_id.in_(bad)).values(value=None))
     results, document = made(changed)
     assert verdicts(results)["indeterminate", "share"] == "moves"
-    assert "The capture changes: people with an indeterminate scan (ingest 4, p " in prose(document)
+    assert "The capture changes: share of people with an indeterminate scan (ingest 4, p " in prose(document)
     [reason] = [item for item in results["reasons"] if item["reason"] == "blurred"]
     assert reason["counts"][3]["people"] == 20
     assert reason["counts"][0]["suppressed"]  # fewer than ten people
