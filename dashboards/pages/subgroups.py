@@ -69,6 +69,12 @@ def build(view: View) -> list[Part]:
     return parts
 
 
+def _metric(report: Bound, measure: str) -> tuple[str, str, int]:
+    """Label, unit and decimals of a measure, the unit as short as a heading needs it."""
+    name, unit, places = metric_of(report, measure)
+    return name, report.pp if unit == report.points else unit, places
+
+
 def _of(content: Mapping[str, Any], measure: str) -> Mapping[str, Any]:
     if measure.startswith("within_"):
         return (content.get("within") or {}).get(measure.removeprefix("within_")) or {}
@@ -94,7 +100,7 @@ def _whole(report: Bound, method: Method, measure: str) -> Mapping[str, Any]:
 def _forest(
     report: Bound, found: dict[str, Any], by: str, label: str, methods: list[Method], measure: str, margin: float | None
 ) -> Any:
-    name, unit, places = metric_of(report, measure)
+    name, unit, places = _metric(report, measure)
     rows = [Group("All", report.results["n"], {m.name: _whole(report, m, measure) for m in methods})]
     for group, content in found["by_group"].items():
         why = _hidden(content, methods[0].name)
@@ -130,7 +136,7 @@ def _estimate(item: Mapping[str, Any]) -> Estimate:
 def _table(
     report: Bound, found: dict[str, Any], by: str, label: str, method: Method, measure: str, margin: float | None
 ) -> Table:
-    name, unit, places = metric_of(report, measure)
+    name, unit, places = _metric(report, measure)
     shown = {
         group: _of(content["tests"][method.name], measure)
         for group, content in found["by_group"].items()
