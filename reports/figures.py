@@ -29,6 +29,7 @@ from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from reports.document import Panel, clean
@@ -381,9 +382,11 @@ def bland_altman_panel(
     dense = len(means) > DENSE
     with _canvas(PANEL_WIDTH, 2.75 + 0.2 * dense) as figure:
         bottom = 0.155 + 0.06 * dense
-        axes = figure.add_axes((0.15, bottom, 0.66, 0.9 - bottom))
+        axes = figure.add_axes((0.175, bottom, 0.635, 0.9 - bottom))
         axes.set_xlim(xlim)
         axes.set_ylim(ylim)
+        # Steps of 2.5 would make labels as wide as "−12.5", which push the axis' own label off the picture.
+        axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         bounds = []
         if len(means):
             bounds = _cloud(axes, np.asarray(means, float), np.asarray(differences, float), method)
@@ -841,7 +844,7 @@ def control_panel(
     """
     places_of = np.arange(1, len(points) + 1)
     with _canvas(width, 2.3) as figure:
-        left, right = 0.52 / width, 1 - 0.08 / width
+        left, right = 0.66 / width, 1 - 0.08 / width
         axes = figure.add_axes((left, 0.17, right - left, 0.69))
         axes.set_title(_fitting(title, (right - left) * width * 72, 9), pad=6)
         axes.set_xlim(-0.6, len(points) + 0.6)
