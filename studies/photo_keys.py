@@ -20,9 +20,12 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from studies.errors import PlanError, StorageError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_VARIABLE = "CALLIPER_PHOTO_KEY"
 OLD_KEYS_VARIABLE = "CALLIPER_PHOTO_OLD_KEYS"
@@ -120,14 +123,9 @@ def _bound_to(header: bytes, name: str, media_type: str) -> bytes:
     return header + f"{name}\0{media_type}".encode("ascii")
 
 
-def _cipher(key: PhotoKey) -> Any:
-    try:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    except ModuleNotFoundError:
-        raise StorageError(
-            "Encrypted photos need the library cryptography, which is not installed.",
-            remedy="Install Calliper with its extra: pip install 'calliper[encryption]'.",
-        ) from None
+def _cipher(key: PhotoKey) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # of no use to whoever has no key
+
     return AESGCM(key.secret)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.errors import StorageError
+from studies.icc import neutral_profile
 from studies.photo_keys import HEADER_BYTES, PhotoKeys, key_id
 from studies.photo_keys import SUFFIX as ENCRYPTED
 
@@ -22,6 +23,7 @@ LEAST_SIDE = 240
 LEAST_HEIGHT = 320
 _LONGEST_NAME = 255  # bytes, on all usual file systems
 _SUFFIX = {"image/jpeg": ".jpg", "image/png": ".png"}
+_ICC_PART = 65_519  # bytes of a profile in one segment
 _HEIF_BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
@@ -117,7 +119,7 @@ def check(path: Path) -> CheckedPhoto:
         return CheckedPhoto(strip_jpeg(raw), "image/jpeg", width, height)
     buffer = io.BytesIO()
     clean = upright.convert("RGB")
-    profile = upright.info.get("icc_profile")
+    profile = neutral_profile(upright.info.get("icc_profile") or b"")
     clean.info = {}  # comments and the like, which would be written again
     if kind in ("JPEG", "MPO"):
         clean.save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=profile)
@@ -131,21 +133,24 @@ def check(path: Path) -> CheckedPhoto:
 _DECODING = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xE0), 0xE0, 0xEE} - {0xC8})
 
 
-def _without_thumbnail(segment: bytes) -> bytes:
-    """An APP0 segment as JFIF has it, without its small picture of the photo; nothing of any other APP0."""
-    if segment[4:9] != b"JFIF\0" or len(segment) < 18:
-        return b""
-    return b"\xff\xe0\x00\x10" + segment[4:16] + b"\0\0"
+def _how_colours_are_meant(segment: bytes) -> bytes:
+    """Of a segment APP0 or APP14 what JFIF and Adobe say of colours and resolution: no small picture, nothing else."""
+    if segment[1] == 0xE0 and segment[4:9] == b"JFIF\0" and len(segment) >= 18:
+        return b"\xff\xe0\x00\x10" + segment[4:16] + b"\0\0"
+    if segment[1] == 0xEE and segment[4:9] == b"Adobe" and len(segment) >= 16:
+        return b"\xff\xee\x00\x0e" + segment[4:16]
+    return b""
 
 
 def strip_jpeg(raw: bytes) -> bytes:
     """A JPEG without metadata: pixels untouched, no EXIF, XMP, comments or anything behind the end of the image.
 
-    Kept are the segments that decoding needs (and the ICC colour profile). Source: ITU-T T.81, annex B.
+    Kept are the segments that decoding needs, and of the colour profile the numbers. Source: ITU-T T.81, annex B.
     """
     if raw[:2] != b"\xff\xd8":
         raise PhotoProblem("does not begin as a JPEG")
     kept = [raw[:2]]
+    profile: dict[int, bytes] = {}  # its parts, by number
     place = 2
     while place < len(raw) - 1:
         if raw[place] != 0xFF:
@@ -160,10 +165,12 @@ def strip_jpeg(raw: bytes) -> bytes:
             break
         (length,) = struct.unpack(">H", raw[place + 2 : place + 4])
         segment = raw[place : place + 2 + length]
-        if marker == 0xE0:
-            segment = _without_thumbnail(segment)
-        if marker in _DECODING or (marker == 0xE2 and segment[4:15] == b"ICC_PROFILE"):
+        if marker in (0xE0, 0xEE):
+            segment = _how_colours_are_meant(segment)
+        if marker in _DECODING and segment:
             kept.append(segment)
+        elif marker == 0xE2 and segment[4:16] == b"ICC_PROFILE\0" and len(segment) > 18:
+            profile[segment[16]] = segment[18:]
         place += 2 + length
         if marker == 0xDA:  # entropy-coded data follow, up to the next marker that is neither stuffing nor restart
             end = place
@@ -179,7 +186,23 @@ def strip_jpeg(raw: bytes) -> bytes:
             kept.append(raw[place:end])
             place = end
     kept.append(b"\xff\xd9")
-    return b"".join(kept)
+    # The profile goes where decoders look for it: behind JFIF's segment, or first.
+    after = 2 if len(kept) > 2 and kept[1][:2] == b"\xff\xe0" else 1
+    whole = b"".join(profile[part] for part in sorted(profile))
+    return b"".join([*kept[:after], *_profile_segments(whole), *kept[after:]])
+
+
+def _profile_segments(profile: bytes) -> list[bytes]:
+    """A colour profile as APP2 segments, without what it tells of its maker. Source: ISO 15076-1, annex B.4."""
+    neutral = neutral_profile(profile)
+    if neutral is None:
+        return []
+    parts = [neutral[start : start + _ICC_PART] for start in range(0, len(neutral), _ICC_PART)]
+    segments = []
+    for number, part in enumerate(parts, start=1):
+        content = b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part
+        segments.append(b"\xff\xe2" + struct.pack(">H", len(content) + 2) + content)
+    return segments
 
 
 StoredPhoto = tuple[str, str]  # SHA-256 of the content, and media type

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studies.photos import PhotoProblem, PhotoStore, check, locate
+from studies.icc import neutral_profile
+from studies.photos import PhotoProblem, PhotoStore, check, locate, strip_jpeg
 
 
 def picture(width: int = 480, height: int = 640) -> Image.Image:
@@ -118,3 +119,97 @@ def test_storing_a_photo_twice_changes_nothing(tmp_path: Path) -> None:
     store = PhotoStore(tmp_path / "store")
     assert store.put(check(path)) == store.put(check(path))
     assert len([file for file in (tmp_path / "store").rglob("*") if file.is_file()]) == 1
+
+
+# What a photo can carry beside its pixels -----------------------------------------------------------------------------
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def jpeg_with(*segments: bytes, behind: bytes = b"") -> bytes:
+    buffer = io.BytesIO()
+    picture().save(buffer, "JPEG")
+    raw = buffer.getvalue()
+    return raw[:2] + b"".join(segments) + raw[2:] + behind
+
+
+SECRET = b"Quartermaine, Zoe"
+CARRIERS = {
+    **{f"APP{number}": segment(0xE0 + number, SECRET) for number in range(16)},
+    "Exif": segment(0xE1, b"Exif\0\0" + SECRET),
+    "XMP": segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + SECRET),
+    "IPTC": segment(0xED, b"Photoshop 3.0\x008BIM" + SECRET),
+    "a comment": segment(0xFE, SECRET),
+    "multi-picture": segment(0xE2, b"MPF\0" + SECRET),
+    "a thumbnail of JFIF": segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\2\3" + (SECRET * 2)[:18]),
+    "a thumbnail of JFXX": segment(0xE0, b"JFXX\0\x10" + SECRET),
+    "a colour profile that is none": segment(0xE2, b"ICC_PROFILE\0\1\1" + SECRET),
+    "a reserved segment": segment(0xF3, SECRET),
+    "another reserved segment": segment(0xC8, SECRET),
+}
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_no_segment_of_a_jpeg_carries_anything_in(tmp_path: Path, carrier: str) -> None:
+    path = tmp_path / "a.jpg"
+    plain = jpeg_with()
+    path.write_bytes(jpeg_with(CARRIERS[carrier], behind=SECRET))
+    content = strip_jpeg(path.read_bytes())
+    assert SECRET[:9] not in content
+    with Image.open(io.BytesIO(content)) as after, Image.open(io.BytesIO(plain)) as before:
+        assert after.tobytes() == before.tobytes()
+    assert strip_jpeg(content) == content
+
+
+def test_no_chunk_of_a_png_carries_anything_in(tmp_path: Path) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("Author", "Quartermaine, Zoe")
+    text.add_text("Comment", "Quartermaine, Zoe", zip=True)
+    text.add_itxt("Title", "Quartermaine, Zoe")
+    text.add(b"tIME", bytes(7))
+    path = tmp_path / "a.png"
+    picture().save(path, pnginfo=text, exif=with_exif(), dpi=(300, 300))
+    content = check(path).content
+    kinds, place = set(), 8
+    while place < len(content):
+        length = int.from_bytes(content[place : place + 4], "big")
+        kinds.add(content[place + 4 : place + 8])
+        place += 12 + length
+    assert kinds == {b"IHDR", b"IDAT", b"IEND"}
+
+
+@pytest.mark.parametrize(("brand", "name"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"avif", "AVIF")])
+def test_heic_is_refused_with_what_to_do(tmp_path: Path, brand: bytes, name: str) -> None:
+    path = tmp_path / "a.heic"
+    path.write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(400))
+    with pytest.raises(PhotoProblem, match=f"is a {name} image, which is not read: let the phone save JPEG"):
+        check(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_colour_profile_keeps_its_colours_and_no_text(tmp_path: Path, suffix: str) -> None:
+    from PIL import ImageCms
+
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    assert b"s\0R\0G\0B" in profile  # its description, in UTF-16
+    profile[48:52] = b"ACME"  # the device's maker
+    path = tmp_path / f"a.{suffix}"
+    picture().save(path, icc_profile=bytes(profile))
+    with Image.open(io.BytesIO(check(path).content)) as image:
+        kept = image.info["icc_profile"]
+        image.load()
+    assert b"s\0R\0G\0B" not in kept
+    assert b"ACME" not in kept
+    lab = ImageCms.createProfile("LAB")
+    said = [
+        ImageCms.applyTransform(
+            picture(), ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(one)), lab, "RGB", "LAB")
+        ).tobytes()
+        for one in (bytes(profile), kept)
+    ]
+    assert said[0] == said[1]
+    assert neutral_profile(kept) == kept
