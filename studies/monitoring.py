@@ -226,7 +226,7 @@ def _capture_charts(study: _Study) -> list[dict[str, Any]]:
         for frame in (looked, failed)
     )
     about = {"question": "capture", "quantity": "indeterminate", "unit": "%"}
-    label = "People with an indeterminate scan"
+    label = "Share of people with an indeterminate scan"
     return [{**about, "label": label, **_shares(study, people, of_failed)}]
 
 
@@ -312,7 +312,7 @@ def _group_charts(study: _Study, index: str) -> list[dict[str, Any]]:
                     for frame in of_people[place]
                 ]
                 chart = _shares(study, [of for of, _ in parts], [bad for _, bad in parts], seen[place])
-                label = "People with an indeterminate scan"
+                label = "Share of people with an indeterminate scan"
                 found.append({**about, "question": "capture", "label": label, "unit": "%", **chart})
     _judge(found)
     return found
@@ -323,8 +323,9 @@ def _group_cells(study: _Study, by_group: Sequence[Sequence[Any]]) -> list[_Cell
     if not by_group:
         return []
     counts = np.array([[len(of) for of in periods] for periods in by_group])  # groups by periods
-    table = np.column_stack([counts.sum(axis=1), counts])
-    hide = hidden(table, study.plan.minimum_cell)[:, 1:]
+    # The newest first: of counts that are alike the first is hidden, and without a baseline there is no chart.
+    table = np.column_stack([counts.sum(axis=1), counts[:, ::-1]])
+    hide = hidden(table, study.plan.minimum_cell)[:, :0:-1]
     return [_Cells(counts[place], hide[place]) for place in range(len(counts))]
 
 

@@ -249,7 +249,7 @@ def _people(report: Bound) -> Section:
         note = (
             "Distance: Kolmogorov–Smirnov's, between the distributions in an ingest and in the baseline, from 0 to 1. "
             "p: of the furthest ingest, adjusted for all ingests and quantities. The limit of the stability index is "
-            "for ingests of this size, where nothing moves."
+            "for ingests of this size, where nothing moves, and for each quantity by itself."
         )
         caption = "Who is measured: the distributions, ingest by ingest."
         blocks.append(Table("table-inputs", caption, columns, tuple(rows), notes=(note,)))
@@ -292,7 +292,8 @@ def _groups(report: Bound) -> Section:
         path = ("groups", place)
         if not rows or items[place - 1]["subgroup"] != item["subgroup"]:
             rows.append(Row((item["title"],), kind="group"))
-        name = f"{group_label(item['group'], item['subgroup'])}, {inside(item['label'])}"
+        what = "difference" if item["question"] == "error" else "indeterminate"
+        name = f"{group_label(item['group'], item['subgroup'])}, {what}"
         hidden |= is_hidden(item) or any(is_hidden(point) for point in item["points"])
         if is_hidden(item):
             rows.append(Row((name, NOT_SHOWN, "", "", "", ""), indent=1))
@@ -313,7 +314,10 @@ def _groups(report: Bound) -> Section:
         Column("Group", width=2.6), Column("Baseline", "right"), Column("Newest shown", "right"),
         Column("p, adjusted", "right"), Column("Verdict", width=1.2), Column("Beyond the limits", width=1.2),
     )  # fmt: skip
-    note = f"Differences in {report.pp}. p: of the furthest ingest, adjusted for all ingests and all groups."
+    note = (
+        f"Mean differences in {report.pp}; people with an indeterminate scan in %. p: of the furthest ingest, adjusted "
+        "for all ingests and all groups."
+    )
     notes = (note, *((hidden_note(report),) if hidden else ()))
     table = Table(
         "table-groups", "The error and the capture in the groups of the plan.", columns, tuple(rows), notes=notes
