@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +103,11 @@ class Selection:
     rows: Rows
     filtered: bool
 
-    @property
+    @cached_property
     def pairs(self) -> pd.DataFrame:
         """One row a pair and method, as `StudyAnalysis.pairs`."""
         pairs = self.analysis.pairs
         return pairs[self.mask[pairs["row"].to_numpy()]] if self.filtered else pairs
-
-    def subgroup(self, name: str) -> dict[str, Any]:
-        """One attribute of the plan, as in `results["subgroups"]`."""
-        return self.results["subgroups"][name]
 
 
 class Queries:
@@ -213,17 +210,17 @@ class Queries:
             raise WaitingError(self._job_of("comparison", study, parameters))
         return made.get("problem", made)
 
-    def subgroup(self, chosen: Selection, name: str) -> dict[str, Any]:
-        """One attribute of the plan in a selection, as in `results["subgroups"]`."""
+    def subgroup(self, chosen: Selection, name: str, tests: Sequence[str]) -> dict[str, Any]:
+        """One attribute of the plan in a selection, as in `results["subgroups"]`; filtered for these tests only."""
         if not chosen.filtered:
             return chosen.results["subgroups"][name]
 
         def make() -> dict[str, Any]:
             codes, names = chosen.analysis.groups[name]
             title = chosen.analysis.results["subgroups"][name]["label"]
-            return selection.subgroup(chosen.rows, codes[chosen.mask], names, title)
+            return selection.subgroup(chosen.rows, codes[chosen.mask], names, title, tests)
 
-        return self._subgroups.get((chosen.analysis.key, chosen.filters, name), make)
+        return self._subgroups.get((chosen.analysis.key, chosen.filters, name, tuple(tests)), make)
 
 
 def _select(analysis: Analysis, filters: Filters) -> Selection:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.accuracy import SCALE, ErrorTable, within_share
+from validation.accuracy import SCALE, USES, ErrorTable, within_share
 from validation.agreement import bland_altman, empty_agreement
 from validation.comparison import ratio_of
 from validation.concordance import ccc, pearson
@@ -86,8 +86,9 @@ class Rows:
     def n(self) -> int:
         return len(self.reference)
 
-    @property
+    @cached_property
     def subjects(self) -> int:
+        """How many different people these are."""
         return len(np.unique(self.subject))
 
     def table(self, name: str) -> ErrorTable | None:
@@ -161,10 +162,12 @@ def _deming(table: ErrorTable, clusters: NDArray[np.intp] | None, level: float) 
 
 def distribution(table: ErrorTable, name: str) -> Distribution:
     """A measure's estimate and its leave-one-subject-out values, without draws."""
-    measure = table.measures()[name]
-    total = table.sums.sum(axis=0)
+    used = USES.get(name, ("n", name))
+    sums = table.sums[:, [table.columns.index(column) for column in used]]
+    measure = table.measures({column: place for place, column in enumerate(used)})[name]
+    total = sums.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return Distribution(float(measure(total)), _NO_DRAWS, (measure(total - table.sums),))
+        return Distribution(float(measure(total)), _NO_DRAWS, (measure(total - sums),))
 
 
 def compare(rows: Rows, a: str, others: Sequence[str]) -> list[dict[str, Any]]:
@@ -172,7 +175,8 @@ def compare(rows: Rows, a: str, others: Sequence[str]) -> list[dict[str, Any]]:
     found = []
     level = rows.manner.level
     for b in others:
-        both = rows.take(~np.isnan(rows.tests[a]) & ~np.isnan(rows.tests[b]))
+        shared = ~np.isnan(rows.tests[a]) & ~np.isnan(rows.tests[b])
+        both = rows if shared.all() else rows.take(shared)
         tables = both.table(a), both.table(b)
         for metric in _COMPARED:
             row: dict[str, Any] = {"a": a, "b": b, "metric": metric, "n": both.n}
@@ -187,8 +191,12 @@ def compare(rows: Rows, a: str, others: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
-def subgroup(rows: Rows, labels: NDArray[np.integer], names: Sequence[str], title: str) -> dict[str, Any]:
-    """One attribute, as in `results["subgroups"]`. labels: (n,) places in `names`, -1 for none."""
+def subgroup(
+    rows: Rows, labels: NDArray[np.integer], names: Sequence[str], title: str, tests: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """One attribute, as in `results["subgroups"]`, for some or all tests. labels: (n,) places in `names`, -1 for none."""
+    if tests is not None:
+        rows = Rows(rows.reference, {name: rows.tests[name] for name in tests}, rows.subject, rows.manner)
     manner = rows.manner
     nothing = {"n": None, "suppressed": True, "minimum_cell": manner.minimum_cell}
     places = {name: labels == code for code, name in enumerate(names)}
@@ -238,6 +246,24 @@ def subgroup(rows: Rows, labels: NDArray[np.integer], names: Sequence[str], titl
     }
 
 
+def moments(
+    rows: Rows, test: str, labels: NDArray[np.integer], names: Sequence[str]
+) -> dict[str, tuple[float, float, int]]:
+    """Mean, SD and number of the subjects' mean errors in every group that may be shown, for `equal_means`."""
+    there = ~np.isnan(rows.tests[test]) & (labels >= 0)
+    error = rows.tests[test][there] - rows.reference[there]
+    group = labels[there].astype(np.int64)
+    if rows.subjects < rows.n:  # of a subject with several pairs the mean counts
+        _, first, who = np.unique(rows.subject[there], return_index=True, return_inverse=True)
+        error, group = np.bincount(who, error) / np.bincount(who), group[first]
+    found = {}
+    for place, name in enumerate(names):
+        mine = error[group == place]
+        if len(mine) >= rows.manner.minimum_cell:
+            found[name] = (float(mine.mean()), float(mine.std(ddof=1)), len(mine))
+    return found
+
+
 def heat(
     rows: Rows, metric: str, test: str, down: NDArray[np.integer], across: NDArray[np.integer], shape: tuple[int, int]
 ) -> tuple[Floats, NDArray[np.int64]]:
@@ -251,13 +277,8 @@ def heat(
     size = shape[0] * shape[1]
     pairs = np.bincount(cell, minlength=size)
     total = np.bincount(cell, np.abs(error) if metric == "mae" else error, minlength=size)
-    who = np.unique(np.column_stack([cell, rows.subject[there]]), axis=0)[:, 0] if len(cell) else cell
-    subjects = np.bincount(who, minlength=size)
+    people = int(rows.subject.max(initial=0)) + 1
+    subjects = np.bincount(np.unique(cell * people + rows.subject[there]) // people, minlength=size)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(subjects >= rows.manner.minimum_cell, total / pairs, np.nan)
     return value.reshape(shape), subjects.reshape(shape)
-
-
-def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Every two attributes, for crossings."""
-    return list(combinations(names, 2))

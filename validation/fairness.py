@@ -116,8 +116,21 @@ def equal_bias(
     rows, attribute = split(d, groups, minimum_cell)
     if covariates:
         return _adjusted_bias(d, rows, attribute, covariates, level)
-    moments = [(d[place].mean(), d[place].var(ddof=1), len(place)) for place in rows.values()]
-    mean, variance, n = (np.array(values, dtype=float) for values in zip(*moments, strict=True))
+    return equal_means(
+        {name: (float(d[place].mean()), float(d[place].std(ddof=1)), len(place)) for name, place in rows.items()},
+        attribute=attribute,
+        level=level,
+    )
+
+
+def equal_means(
+    moments: Mapping[str, tuple[float, float, int]], *, attribute: str = "group", level: float = 0.95
+) -> GroupTest:
+    """Do groups share one bias? As `equal_bias` without covariates, from (mean, SD, n) of each group's differences."""
+    if len(moments) < 2 or any(n < 2 for _, _, n in moments.values()):
+        raise NotEnoughData("a comparison needs two groups of two subjects or more")
+    mean, sd, n = (np.array(values, dtype=float) for values in zip(*moments.values(), strict=True))
+    variance = sd**2
     if (variance == 0).any():
         raise Degenerate("within a group all differences are equal")
     weight = n / variance
@@ -127,11 +140,8 @@ def equal_bias(
     statistic = float(weight @ (mean - centre) ** 2) / (k - 1) / (1 + 2 * (k - 2) / (k * k - 1) * unbalance)
     df2 = (k * k - 1) / (3 * unbalance)
     p_value = float(special.fdtrc(k - 1, df2, statistic))
-    means = {
-        name: mean_interval(float(m), math.sqrt(v), int(size), level=level)
-        for name, (m, v, size) in zip(rows, moments, strict=True)
-    }
-    return GroupTest("equal bias, Welch", attribute, list(rows), statistic, k - 1, df2, p_value, means=means)
+    means = {name: mean_interval(*item, level=level) for name, item in moments.items()}
+    return GroupTest("equal bias, Welch", attribute, list(moments), statistic, k - 1, df2, p_value, means=means)
 
 
 def _adjusted_bias(

@@ -10,7 +10,7 @@ from dash import html
 
 from dashboards.charts.subgroups import Group, forest_chart, heat_chart, range_chart
 from dashboards.components.switches import switch
-from dashboards.selection import INTERVALS, heat
+from dashboards.selection import INTERVALS, MANY, heat, moments
 from dashboards.view import Grid, Page, Part, View
 from reports.bound import NOT_SHOWN, Bound, hidden_note, is_hidden, metric_of, within
 from reports.document import Badge, Callout, Column, Inlines, Paragraph, Row, Section, Small, Table
@@ -18,7 +18,7 @@ from reports.figures import Method
 from reports.wording import estimate_of, group_label, inside, interval, number, p_text, sentence
 from studies.disclosure import hidden
 from validation.errors import ValidationError
-from validation.fairness import FAILS, MEETS, adjust_tests, equal_bias, group_verdict, pooled_intervals
+from validation.fairness import FAILS, MEETS, adjust_tests, equal_means, group_verdict, pooled_intervals
 from validation.results import Estimate
 
 _MEASURES = {"mae": "mean absolute error", "bias": "bias", "rmse": "root mean square error", "ccc": "concordance"}
@@ -51,7 +51,7 @@ def build(view: View) -> list[Part]:
     parts: list[Part] = [html.Div(switches, className="switches")]
     if view.selection.filtered:
         parts.append(Callout("Filters are set", (INTERVALS,), "unsure"))
-    found = view.queries.subgroup(view.selection, by)
+    found = view.queries.subgroup(view.selection, by, [method.name for method in chosen])
     first = chosen[0]
     # The plan's criteria are on everybody, so that a selection has no verdict.
     margin = None if view.selection.filtered else _margin(report, measure, first.name)
@@ -63,7 +63,7 @@ def build(view: View) -> list[Part]:
                 _table(report, found, by, titles[by], first, measure, margin),
             )
         ),
-        _equality(view, report, first, titles),
+        _equality(view, report, first, by, titles),
         *_range_and_heat(view, report, first, measure, by, cross, titles),
     ]
     return parts
@@ -206,30 +206,22 @@ def _gap(report: Bound, found: dict[str, Any], test: str, measure: str, by: str,
     )
 
 
-def _equality(view: View, report: Bound, method: Method, titles: Mapping[str, str]) -> Table:
+def _equality(view: View, report: Bound, method: Method, by: str, titles: Mapping[str, str]) -> Table:
     """Is the bias the same in all groups? One test an attribute, adjusted over the attributes."""
     chosen = view.selection
-    rows_, mask = chosen.rows, chosen.mask
-    values = rows_.tests[method.name]
     made, why = {}, {}
-    repeated = rows_.subjects < rows_.n
-    for name, (codes, _) in chosen.analysis.groups.items():
-        labels = codes[mask]
-        there = ~np.isnan(values) & (labels >= 0)
+    for name, (codes, names) in chosen.analysis.groups.items():
         try:
-            made[name] = equal_bias(
-                values[there],
-                rows_.reference[there],
-                labels[there].astype(str),
-                subject=rows_.subject[there] if repeated else None,
-                minimum_cell=rows_.manner.minimum_cell,
-            )
+            made[name] = equal_means(moments(chosen.rows, method.name, codes[chosen.mask], names))
         except ValidationError as error:
             why[name] = str(error)
     adjusted = dict(zip(made, adjust_tests(list(made.values())), strict=True)) if made else {}
+    large = chosen.filtered and chosen.rows.n > MANY
     rows = []
     for name, title in titles.items():
-        gaps = view.queries.subgroup(chosen, name)["difference"].get(method.name) or {}
+        gaps: Mapping[str, Any] = {}
+        if name == by or not large:
+            gaps = view.queries.subgroup(chosen, name, [method.name])["difference"].get(method.name) or {}
         cells: list[Inlines] = [_said(gaps.get(metric) or {}, 2) for metric in ("mae", "bias")]
         test = adjusted.get(name)
         ps = (p_text(test.p_value), p_text(test.p_adjusted)) if test else ("–", "–")
@@ -244,6 +236,8 @@ def _equality(view: View, report: Bound, method: Method, titles: Mapping[str, st
     notes = [
         "p: Welch's analysis of variance of the subjects' differences, adjusted over the attributes by Holm's method."
     ]
+    if large:
+        notes.append(f"In a selection of more than {MANY:,} pairs only the gaps of the chosen attribute are computed.")
     notes += [f"{titles[name]}: {text}." for name, text in why.items()]
     caption = f"Gaps of {report.spoken(method.name)} between groups; simultaneous {report.level} intervals in brackets."
     return Table("table-equality", caption, columns, tuple(rows), notes=tuple(notes))
