@@ -100,7 +100,7 @@ def plain(part: Any) -> str:
     """All text of the plain form of a document."""
     if isinstance(part, dict):
         return "".join(
-            plain(value) for key, value in part.items() if key not in ("svg", "kind", "id", "target", "source")
+            plain(value) for key, value in part.items() if key not in ("svg", "kind", "id", "target", "source", "value")
         )
     if isinstance(part, list):
         return "".join(map(plain, part))
