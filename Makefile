@@ -47,7 +47,7 @@ lint: setup
 
 bench: setup
 	@echo "==> Benchmarks"
-	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies rendering cohort_rendering avatars runs dashboard; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies rendering cohort_rendering avatars runs report_writing dashboard; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 screenshots: setup
 	@test -d demo || $(MAKE) demo
