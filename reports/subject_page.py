@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.document import Code, Column, Document, Facts, List, Paragraph, Row, Section, Table
+from studies.measurands import MEASURANDS
 from studies.privacy.subject_data import PARTS
 
 _NOTHING = "Nothing of this kind is held."
-_LEFT_OUT = ("betas", "pose", "inputs", "flags")  # numbers of models: in subject.json, for whoever can read them
+_LEFT_OUT = ("betas", "pose", "inputs", "flags", "sha256")  # for programs: they are in subject.json
 _NUMERIC = (int, float)
 
 
@@ -76,15 +77,22 @@ def _part(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Section:
         )
         for key in shown
     )
+    entries = "one entry" if len(rows) == 1 else f"{len(rows):,} entries"
     table = Table(
-        f"table-{name.replace('_', '-')}", title, columns,
-        tuple(Row(tuple(_cell(row[key]) for key in shown)) for row in rows), row_headers=False,
+        f"table-{name.replace('_', '-')}", f"{title}: {entries}.", columns,
+        tuple(Row(tuple(_shown(key, row[key]) for key in shown)) for row in rows), row_headers=False,
     )  # fmt: skip
     return Section(name.replace("_", "-"), title, (table,))
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, _NUMERIC) and not isinstance(value, bool)
+
+
+def _shown(key: str, value: Any) -> str:
+    if key == "measurand" and value in MEASURANDS:
+        return MEASURANDS[value].label
+    return _cell(value)
 
 
 def _cell(value: Any) -> str:

@@ -190,7 +190,9 @@ def erase(
                 person = find_person(connection, code, study)
                 counts = {name: len(rows) for name, rows in held_rows(connection, person).items() if rows}
             remark(f"On '{code}' of the study '{person.study}' there is: {_listed(counts)}.")
-            typer.confirm("Erase all of it, for good?", abort=True, err=True)
+            if not typer.confirm("Erase all of it, for good?", err=True):
+                remark("Nothing was erased.")
+                raise typer.Exit(2)
         done = erase_subject(
             registry, code, reason=reason, study=study, links=links, redraw=write_ingest_report,
             without_link=without_link,
@@ -377,7 +379,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+    return ", ".join(f"{name.replace('_', ' ')} ({count:,})" for name, count in counts.items())
 
 
 def _numbers(numbers: list[int]) -> str:

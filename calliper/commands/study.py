@@ -62,7 +62,8 @@ def list_all(as_json: AsJson = False, workspace: Workspace = DEFAULT_WORKSPACE) 
 @app.command()
 def show(name: StudyName, as_json: AsJson = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """One study: what it holds, its ingests, its runs and the versions of its plan."""
-    from calliper.console import print_json, print_table
+    from calliper.console import print_json, print_table, waiting
+    from studies.registry.audit import record_view
     from studies.registry.catalogue import describe_study, find_study
     from studies.registry.leakage import leaks_of_study
     from studies.registry.workspace import open_registry
@@ -73,6 +74,8 @@ def show(name: StudyName, as_json: AsJson = False, workspace: Workspace = DEFAUL
             found = describe_study(connection, name)
             found["runs"] = list_runs(registry, connection, find_study(connection, name))
         leaks = leaks_of_study(registry, name)
+        registry.on_wait = waiting
+        record_view(registry, "study", name, study=name)
     found["trained_on"] = [leak.as_dict() for leak in leaks]
     if as_json:
         print_json(found)

@@ -86,9 +86,9 @@ def open_links(workspace: Path, registry_id: str) -> LinkTable | None:
 
 
 def needs_links(study: str) -> PlanError:
-    """What to say where a study is pseudonymised and there is no link table."""
+    """What to say where the link table of a study is needed and not named."""
     return PlanError(
-        f"The study '{study}' is pseudonymised, and {VARIABLE} does not say where the link table is.",
+        f"{VARIABLE} does not say where the link table is, which the study '{study}' needs for this.",
         remedy=f"Set {VARIABLE} to a file outside the workspace, or to the address of another database.",
     )
 

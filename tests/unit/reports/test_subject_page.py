@@ -7,13 +7,14 @@ import datetime as dt
 from reports.subject_page import render_subject, subject_document
 from studies.privacy.subject_data import PARTS
 
+MORNING = dt.datetime(2024, 3, 1, 9, 30)
 DATA = {
     "calliper_subject": 1, "version": "0.1.0", "study": {"name": "trial", "title": "The trial"}, "subject_id": "S1",
     "identifier_at_the_site": "MRN-0815", "retention_days": {"photos": 365},
     **{name: [] for name in PARTS},
     "subject": [{"code": "S1", "sex": "F", "age": 41.5, "attributes": {"habit": "<script>walks</script>"}}],
     "readings": [
-        {"visit": "1", "measured_at": dt.datetime(2024, 3, 1, 9, 30), "measurand": "waist_cm", "value": -81.25, "flags": None},
+        {"visit": "1", "measured_at": MORNING, "measurand": "waist_cm", "value": -81.25, "flags": None},
         {"visit": "2", "measured_at": dt.datetime(2024, 4, 1), "measurand": "weight_kg", "value": 70.0, "flags": None},
     ],
     "photos": [{"view": "front", "sha256": "a" * 64, "file": "photos/a.jpg"}],
