@@ -120,7 +120,7 @@ def zip_of(files: Mapping[str, bytes], *, runnable: tuple[str, ...] = ()) -> byt
             member.compress_type = zipfile.ZIP_DEFLATED
             member.create_system = 3  # as on Unix, wherever it is made
             member.external_attr = (0o100755 if name in runnable else 0o100644) << 16
-            archive.writestr(member, content, compresslevel=9)
+            archive.writestr(member, content, compresslevel=6)
     return packed.getvalue()
 
 

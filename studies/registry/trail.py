@@ -125,7 +125,7 @@ class _Walk:
         """The first broken link. The walk goes to the end whatever it finds, for the head and the anchors."""
         broken: Break | None = None
         expected, previous, latest = 1, GENESIS, ""
-        for row in connection.execution_options(stream_results=True).execute(_rows()):
+        for row in connection.execute(_rows(), execution_options={"stream_results": True}):
             found = self._link(row, expected, previous)
             if broken is None:
                 broken = found

@@ -33,7 +33,7 @@ def test_the_examples_of_the_page_run(filled, command, monkeypatch) -> None:
     monkeypatch.chdir(filled)
     monkeypatch.setenv("CALLIPER_WORKSPACE", "calliper-workspace")
     said = {}
-    for line in EXAMPLES:
+    for line in filter(None, EXAMPLES):
         words = shlex.split(line)
         assert words[0] == "calliper"
         outcome = command(*words[1:])

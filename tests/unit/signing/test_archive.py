@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -29,7 +30,9 @@ def bundle(signed_workspace, tmp_path_factory) -> Path:
     from studies.registry.workspace import open_registry
 
     path = tmp_path_factory.mktemp("bundle") / "trial-1.zip"
-    with open_registry(signed_workspace) as registry:
+    copy = path.parent / "workspace"  # the export is an event, which other tests do not count with
+    shutil.copytree(signed_workspace, copy)
+    with open_registry(copy) as registry:
         bundle_report(registry, "trial/1", path)
     return path
 
