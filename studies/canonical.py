@@ -70,6 +70,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 DEFAULT_VISIT = "baseline"
 EXPORT_PREFIX = "calliper_"  # columns that Calliper adds to the quarantine files; never taken as data
+ROW_COLUMN, REASON_COLUMN, TEXT_COLUMN = (f"{EXPORT_PREFIX}{name}" for name in ("row", "reasons", "text"))
 
 _READ_KINDS = ("number", "whole", "date", "moment", "choice")
 _RECODED = ("ethnicity", "measurand", "method", "site", "visit")

@@ -247,8 +247,8 @@ def erasures(
 ) -> None:
     """List erasures: when, by whom, why; nobody can tell of whom."""
     from calliper.console import print_json, print_table
-    from studies.privacy.erasures import erasures_of
     from studies.registry.catalogue import find_study
+    from studies.registry.erasures import erasures_of
     from studies.registry.workspace import open_registry
 
     with open_registry(workspace) as registry, registry.reading() as connection:

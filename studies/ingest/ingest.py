@@ -26,6 +26,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from studies.canonical import KEYS, TABLES
 from studies.errors import Faults, StorageError
 from studies.ingest import normalise
+from studies.ingest.admission import Admission
 from studies.ingest.load import LOADED, VIEWS, Loader
 from studies.ingest.mapping import Mapping
 from studies.ingest.photo_check import check_photos
@@ -44,7 +45,6 @@ from studies.ingest.report_folder import PROVISIONAL, bring_photos, finish, remo
 from studies.ingest.staging import Stage
 from studies.ingest.transform import Binding, BoundRule, Transformer, bind
 from studies.photos import PhotoStore
-from studies.privacy.admission import Admission
 from studies.privacy.source_rows import subject_columns, used_columns
 from studies.progress import NoProgress, Progress
 from studies.quality.facts import Facts, Gathered, repeats

@@ -14,14 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from studies.canonical import EXPORT_PREFIX
+from studies.canonical import EXPORT_PREFIX, REASON_COLUMN, ROW_COLUMN, TEXT_COLUMN
 from studies.errors import StorageError
 from studies.quality.rules import Rule
 from studies.readers import SourceTable, as_text
 from studies.readers.formulas import guard
 
 EXAMPLES = 50  # of each rule, in a report
-ROW_COLUMN, REASON_COLUMN, TEXT_COLUMN = (f"{EXPORT_PREFIX}{name}" for name in ("row", "reasons", "text"))
 MALFORMED = "row_shape"
 
 

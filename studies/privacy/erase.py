@@ -17,7 +17,6 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from studies.errors import UsageError
 from studies.photos import StoredPhoto
-from studies.privacy.erasures import fingerprint
 from studies.privacy.ingest_folders import Redraw, forget_person
 from studies.privacy.links import LinkTable, needs_links
 from studies.privacy.people import (
@@ -34,6 +33,7 @@ from studies.privacy.remnants import find_traces, scrub
 from studies.privacy.source_rows import mentions
 from studies.registry import audit
 from studies.registry.catalogue import current_plan, find_study
+from studies.registry.erasures import fingerprint
 from studies.registry.held_files import remove_unheld
 from studies.registry.identity import identity_of
 from studies.registry.reports import forget_inputs

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from studies.ingest.quarantine import REASON_COLUMN, ROW_COLUMN
+from studies.canonical import REASON_COLUMN, ROW_COLUMN
 from studies.privacy.people import Person
 from studies.privacy.source_rows import as_plain_code, mentions, subject_columns
 from studies.readers.formulas import guard

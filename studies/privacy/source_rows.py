@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from studies.ingest.quarantine import TEXT_COLUMN
+from studies.canonical import TEXT_COLUMN
 
 _WHOLE = re.compile(r"(-?\d+)\.0*")
 

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, func, select
 
 from studies.analysis import StudyAnalysis, analyze
 from studies.plan_model import Plan
-from studies.privacy.erasures import erasure_notes
 from studies.progress import Progress
 from studies.registry.cards import run_cards
 from studies.registry.catalogue import StudyRecord, current_plan, find_study, plan_versions
+from studies.registry.erasures import erasure_notes
 from studies.registry.frames import StudyFrames, finished_run, study_frames
 from studies.registry.leakage import run_leak_notes
 from studies.registry.outcomes import outcome_notes

@@ -529,7 +529,7 @@ class RegistryIdentity(Base):
 class Erasure(Base):
     """What stays of a person who was erased: that it happened, and a keyed hash by which an ingest knows them again.
 
-    `number` counts the erasures of a study. `fingerprint`: see `studies.privacy.erasures`; null once they may come
+    `number` counts the erasures of a study. `fingerprint`: see `studies.registry.erasures`; null once they may come
     back. `counts`: how many rows and files of which kind went.
     """
 

@@ -10,13 +10,14 @@ import struct
 import sys
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs_support"))
 
@@ -24,15 +25,25 @@ from studies.errors import PlanError, StorageError, UsageError
 from studies.photos import check
 from studies.plan import load_plan, load_template
 from studies.privacy.erase import erase_subject, readmit
-from studies.privacy.erasures import erasure_notes, erasures_of
 from studies.privacy.links import LinkTable, open_links
 from studies.privacy.remnants import find_traces, scrub
 from studies.privacy.subject_data import collect_subject
 from studies.privacy.sweep import sweep
 from studies.registry import audit
 from studies.registry.catalogue import create_study, find_study, revise_plan
+from studies.registry.erasures import erasure_notes, erasures_of
 from studies.registry.identity import identity_of
-from studies.registry.schema import Base, Erasure, Photo, QuarantinedRow, Reading, Silhouette, Subject
+from studies.registry.schema import (
+    Base,
+    Erasure,
+    FrozenInputs,
+    Photo,
+    QuarantinedRow,
+    Reading,
+    Report,
+    Silhouette,
+    Subject,
+)
 from studies.registry.trail import chain_head, verify_trail
 from studies.registry.workspace import Registry, open_registry
 
@@ -362,6 +373,38 @@ def test_a_killed_erasure_is_finished_by_the_next_or_by_a_sweep(case: Case, monk
     assert sorted({one.kind for one in found.findings if one.removed}) == ["left behind", "orphan"]
     shutil.rmtree(case.registry.folder / "cache")
     assert case.found() == set()
+
+
+@on_sqlite
+def test_frozen_inputs_of_reports_with_the_person_go_and_later_analyses_say_so(case: Case) -> None:
+    from studies.registry.analysis import study_inputs
+
+    study, early = find_study_of(case), datetime(2020, 1, 1)
+    with case.registry.writing() as connection:
+        for number, created in ((1, early), (2, audit.utc_now())):
+            report = insert(Report).values(
+                study_id=study, number=number, kind="validation", files=[], results_sha256="", created_by="tester",
+                created_at=created,
+            )  # fmt: skip
+            key = connection.execute(report.returning(Report.id)).scalar_one()
+            connection.execute(insert(FrozenInputs).values(report_id=key, sha256="", subjects=12))
+            folder = case.registry.reports / f"trial-{number}"
+            folder.mkdir()
+            (folder / "inputs.zip").write_bytes(b"rows of people under other names")
+    done = erase_subject(case.registry, BEN, reason="asked for on paper")  # nothing of him was ever corrected
+    assert (done.reports, done.without_inputs) == ([2], [2])
+    assert [(case.registry.reports / f"trial-{n}" / "inputs.zip").exists() for n in (1, 2)] == [True, False]
+    notes = study_inputs(case.registry, "trial")["study"]["notes"]
+    assert any(
+        "One subject was erased" in note and "Reports 1 to 2 were made before" in note for note in notes
+    )  # fmt: skip
+    done = erase_subject(case.registry, ZOE, reason="asked for on paper")  # of whom a correction hides the beginning
+    assert (done.reports, done.without_inputs) == ([1, 2], [1])
+
+
+def find_study_of(case: Case) -> int:
+    with case.registry.reading() as connection:
+        return find_study(connection, case.desk.study).id
 
 
 @on_sqlite

@@ -9,10 +9,10 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from studies.errors import StorageError
-from studies.privacy.erasures import NOT_ADMITTED, ErasedPeople
 from studies.privacy.links import LinkTable, needs_links, open_links
 from studies.privacy.source_rows import as_plain_code
 from studies.registry.catalogue import StudyRecord, current_plan
+from studies.registry.erasures import NOT_ADMITTED, ErasedPeople
 
 if TYPE_CHECKING:
     from studies.ingest.quarantine import Failure, QuarantinedSourceRow
