@@ -194,7 +194,7 @@ def compare(rows: Rows, a: str, others: Sequence[str]) -> list[dict[str, Any]]:
 def subgroup(
     rows: Rows, labels: NDArray[np.integer], names: Sequence[str], title: str, tests: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """One attribute, as in `results["subgroups"]`, for some or all tests. labels: (n,) places in `names`, -1 for none."""
+    """One attribute, as in `results["subgroups"]`. labels: (n,) places in `names`, -1 for none. tests: all if None."""
     if tests is not None:
         rows = Rows(rows.reference, {name: rows.tests[name] for name in tests}, rows.subject, rows.manner)
     manner = rows.manner

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "alembic", "great_expectations", "matplotlib", "numpy", "openpyxl", "PIL", "pandas", "pyarrow", "pydantic",
-    "pyreadstat", "rich", "scipy", "sqlalchemy", "torch", "typst", "yaml",
+    "alembic", "argon2", "dash", "flask", "great_expectations", "matplotlib", "numpy", "openpyxl", "pandas", "PIL",
+    "plotly", "pyarrow", "pydantic", "pyreadstat", "rich", "scipy", "sqlalchemy", "torch", "typst", "yaml",
 }  # fmt: skip
 _REPORT = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
 _COMMAND = """
@@ -50,6 +50,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["avatar", "--help"],
         ["checkpoint", "add", "--help"],
         ["cohort", "render", "--help"],
+        ["dashboard", "--help"],
+        ["user", "add", "--help"],
     ],
     ids=" ".join,
 )
