@@ -80,8 +80,10 @@ def _given_away(
     for place in wanted:
         goal = np.zeros(len(cells))
         goal[place] = 1
-        least, most = (sign * linprog(sign * goal, A_eq=known, b_eq=sums, bounds=(0, None)).fun for sign in (1, -1))
-        if most - least < 1 - 1e-6:
+        least, most = (linprog(sign * goal, A_eq=known, b_eq=sums, bounds=(0, None)).fun for sign in (1, -1))
+        if most is None:  # there is no bound from above: of a row that is hidden as a whole, and no total known
+            continue
+        if -most - least < 1 - 1e-6:
             return True
     return False
 

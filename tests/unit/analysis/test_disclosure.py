@@ -84,3 +84,9 @@ def test_no_small_count_can_be_worked_out(parts, minimum):
             linprog(sign * goal, A_eq=equations[:, cells], b_eq=totals, bounds=(0, None)).fun * sign for sign in (1, -1)
         ]
         assert ends[1] - ends[0] >= 1 - 1e-6
+
+
+def test_a_row_that_is_hidden_as_a_whole_has_no_bound() -> None:
+    """Findings by ingest: how many people there were of each is not known, so nothing bounds a row without numbers."""
+    mask = hidden(np.array([[20, 0, 0, 20], [4, 4, 0, 0]]), 10, totals_known=False)
+    assert mask.tolist() == [[False] * 4, [True, True, False, False]]
