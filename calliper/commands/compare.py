@@ -26,12 +26,15 @@ def compare(
     Differences are candidate − baseline. The verdict is on the mean absolute error against the plan's reference, its
     p-value adjusted for several tests by Holm's method.
     """
-    from calliper.console import TerminalProgress, print_json
+    from calliper.console import TerminalProgress, print_json, waiting
+    from studies.registry.audit import record_view
     from studies.registry.workspace import open_registry
     from studies.runs.comparison import compare_runs
 
     with open_registry(workspace) as registry:
         found = compare_runs(registry, study, baseline, candidate, progress=TerminalProgress())
+        registry.on_wait = waiting
+        record_view(registry, "comparison", study, study=study, baseline=baseline, candidate=candidate)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -39,6 +39,7 @@ def make(
     from reports.kinds import Order, build, find_kind
     from reports.registered import register_report
     from reports.writing import check_formats, write_made
+    from studies.registry.audit import record_export
     from studies.registry.workspace import open_registry
 
     find_kind(kind)
@@ -51,6 +52,7 @@ def make(
                 files = register_report(registry, study, made, formats=wanted)
             else:
                 files = write_made(made, out, wanted)
+                record_export(registry, "report", study, study=study, kind=kind, files=[str(out)])
             stage.advance(len(wanted))
     if kind == "validation":
         print_headline(made.results)
