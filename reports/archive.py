@@ -159,7 +159,7 @@ def _inputs(registry: Registry, connection: Connection, record: ReportRecord) ->
     if not recomputable(record.kind):
         raise UsageError(
             f"Report {record.name} is a {record.kind} report; these keep no inputs and cannot be recomputed elsewhere.",
-            remedy="Give its files away instead: report.html, report.pdf and results.json stand for themselves.",
+            remedy="Its files stand for themselves, but can name scans and files: look before you give them away.",
         )
     known = inputs_record(connection, record)
     if known is None:

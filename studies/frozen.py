@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -70,7 +71,7 @@ def freeze(inputs: Mapping[str, Any]) -> dict[str, bytes]:
     columns = {name: {str(column): _kind(frame[column]) for column in frame} for name, frame in tables.items()}
     facts = {
         "calliper_inputs": FORMAT,
-        **{name: inputs.get(name) for name in _STATED},
+        **{name: _finite(inputs.get(name)) for name in _STATED},
         "plan": plan.document(),
         "tables": columns,
     }
@@ -217,6 +218,15 @@ def _frame(data: bytes, kinds: Mapping[str, str]) -> pd.DataFrame:
         else:
             columns[name] = values.to_pandas().astype("str" if kind == "text" else "float64")
     return pd.DataFrame(columns, columns=list(kinds))
+
+
+def _finite(value: Any) -> Any:
+    """Without infinite numbers and NaN, which JSON has not; results have null in their place as well."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> Any:
