@@ -67,7 +67,9 @@ def _limits_of_the_data(report: Bound) -> list[Inlines]:
             found.append(f"{label}: too few subjects to speak of {plural(len(hidden), 'group')} ({groups}).")
     n = report.results.get("n") or 0
     least = report.plan.get("minimum_cell") or 0
-    if n < least:
+    if not n:
+        found.append("Nobody could be analysed.")
+    elif n < least:
         found.append(("Only ", report.count("n"), f" {'pair' if n == 1 else 'pairs'} could be analysed."))
     found.append("The results say nothing of diagnosis or treatment: they say how far two measurements agree.")
     return found

@@ -125,8 +125,8 @@ def _cohort(report: Bound) -> Section:
     cohort = report.results.get("cohort") or {}
     rows = cohort.get("rows") or []
     groups = cohort.get("groups") or []
-    if not rows or not groups:
-        text = "The analysis does not describe the subjects."
+    if not rows or not groups or cohort.get("n") == 0:
+        text = "The analysis does not describe the subjects." if cohort.get("n") != 0 else "Nobody was analysed."
         return Section("cohort", "Characteristics of the subjects", (Paragraph(text),))
     out: list[Row] = []
     hidden = False

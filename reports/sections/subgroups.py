@@ -40,7 +40,7 @@ def _subgroup(report: Bound, position: int, name: str, subgroup: Mapping[str, An
     label = str(subgroup.get("label") or name)
     groups = list(subgroup.get("by_group") or {})
     if not groups:
-        text = f"No analysed subject has a recorded {inside(label)}."
+        text = f"No analysed subject has a recorded {inside(label)}." if report.results["n"] else "Nobody was analysed."
         return Section(slug, label, (Paragraph(text),))
     blocks: list[Any] = [Paragraph(_gap_sentence(report, name, metric)) for metric in ("mae", "bias")]
     missing = subgroup.get("unlabelled")

@@ -78,6 +78,8 @@ CASES: dict[str, tuple[Callable[[], StudyAnalysis], tuple[str, ...]]] = {
             "Not one scan gave a value, so that nothing can be said of the accuracy of the scan.",
             "0 gave a value, 120 were indeterminate",
             "No method has a pair with DXA",
+            "Nobody was analysed.",
+            "Nobody could be analysed.",
             "No sensitivity analysis could be made: there is no pair.",
             "Calibration could not be judged: there is no pair.",
         ),
