@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboards.charts.agreement import DASHES, SYMBOLS, faded
+from dashboards.charts.agreement import DASHES, SYMBOLS, faded, spans
 from dashboards.components.chart import Chart, axis, layout
 from reports.bound import Bound
 from reports.figures import INK, PALETTE
@@ -25,12 +25,15 @@ def timeline(report: Bound, values: pd.DataFrame, changes: dict[str, float]) -> 
     traces: list[dict[str, Any]] = []
     shapes: list[dict[str, Any]] = []
     told = []
+    # Of one day, or without dates, visits stand side by side.
+    dated = values["measured_at"].notna().all() and values["measured_at"].dt.date.nunique() > 1
+    ends: list[float | None] = [*values["value"], *values["low"].dropna(), *values["high"].dropna()]
     order = [report.results["reference"], *report.names]
     for place, method in enumerate([name for name in order if (values["method"] == name).any()]):
         part = values[values["method"] == method]
         colour = INK if method == report.results["reference"] else PALETTE[report.names.index(method) % len(PALETTE)]
         when = part["measured_at"]
-        x = when.dt.strftime("%Y-%m-%d %H:%M").tolist() if when.notna().all() else part["visit"].tolist()
+        x = when.dt.strftime("%Y-%m-%d").tolist() if dated else part["visit"].tolist()
         trace = {
             "type": "scatter",
             "mode": "lines+markers",
@@ -56,6 +59,7 @@ def timeline(report: Bound, values: pd.DataFrame, changes: dict[str, float]) -> 
         lsc = changes.get(method)
         if lsc is not None and len(part):
             first = float(part["value"].iloc[0])
+            ends += [first - lsc, first + lsc]
             shapes.append(
                 {
                     "type": "rect",
@@ -74,8 +78,10 @@ def timeline(report: Bound, values: pd.DataFrame, changes: dict[str, float]) -> 
     figure = {
         "data": traces,
         "layout": layout(
-            axis(""),
-            axis(f"{sentence(report.measurand)} ({unit_of_values(report.unit)})"),
+            axis("", type="date" if dated else "category"),
+            axis(
+                f"{sentence(report.measurand)} ({unit_of_values(report.unit)})", range=list(spans([], ends) or (0, 1))
+            ),
             shapes=shapes,
             showlegend=True,
             margin={"l": 56, "r": 14, "t": 34, "b": 40},

@@ -1,4 +1,4 @@
-"""Pictures of every page of a workspace's dashboard, light and dark: python screenshots.py WORKSPACE FOLDER."""
+"""Pictures of a workspace's dashboard, light and dark: python screenshots.py WORKSPACE FOLDER [PAGE ...]."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dashboard_support"
 
 from browsing import launched
 from served import serving
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from dashboards.pages import PAGES
 from studies.registry.catalogue import list_studies
-from studies.registry.schema import Subject
+from studies.registry.schema import Subject, Visit
 from studies.registry.workspace import Registry, open_registry
 
 _SIZE = {"width": 1280, "height": 960}
 _COLOURS = 160  # enough for text and lines, and a quarter of the bytes
 
 
-def main(workspace: str, folder: str) -> None:
-    """Write dashboard-PAGE-THEME.png for every page and both themes."""
+def main(workspace: str, folder: str, *wanted: str) -> None:
+    """Write dashboard-PAGE-THEME.png for every page (or those that are wanted) and both themes."""
     with open_registry(workspace) as registry, serving(registry) as base, launched() as browser:
         study, subject = _what(registry)
         for theme in ("light", "dark"):
-            page = browser.new_context(viewport=_SIZE, color_scheme=theme).new_page()
-            page.set_default_timeout(180_000)
-            for entry in PAGES:
-                page.goto(f"{base}{entry.path(study, subject)}")
-                _settle(page, entry.title)
+            browsed = browser.new_context(viewport=_SIZE, color_scheme=theme).new_page()
+            browsed.set_default_timeout(180_000)
+            for entry in [page for page in PAGES if not wanted or page.slug in wanted]:
+                browsed.goto(f"{base}{entry.path(study, subject)}")
+                _settle(browsed, entry.title)
                 path = Path(folder) / f"dashboard-{entry.slug}-{theme}.png"
-                _write(path, page.screenshot())
+                _write(path, browsed.screenshot())
                 print(path)
 
 
 def _what(registry: Registry) -> tuple[str, str]:
-    """The first study, and one of its subjects who keeps photos."""
+    """The first study, and one of its subjects: who keeps photos and came most often."""
     with registry.reading() as connection:
         study = list_studies(connection)[0]["name"]
-        kept = select(Subject.code).where(Subject.consent == "photos").order_by(Subject.code).limit(1)
+        visits = select(func.count()).where(Visit.subject_id == Subject.id).scalar_subquery()
+        kept = select(Subject.code).where(Subject.consent == "photos").order_by(visits.desc(), Subject.code).limit(1)
         return study, connection.execute(kept).scalar_one()
 
 
