@@ -24,9 +24,8 @@ from dashboards.security import protect
 from dashboards.settings import Settings, session_secret
 from dashboards.view import Chart, Grid, Page, Part, View, is_block, split_query
 from studies.errors import CalliperError, StorageError
-from studies.registry.catalogue import find_study, list_studies
+from studies.registry.catalogue import list_studies
 from studies.registry.jobs import file_job, job
-from studies.registry.provenance import study_provenance
 from studies.registry.workspace import Registry, open_registry
 
 _HERE = Path(__file__).parent
@@ -197,10 +196,8 @@ def _told(view: View, error: CalliperError) -> html.Div:
 
 
 def _framed(view: View, content: list[Any]) -> html.Div:
-    banner = ""
     try:
-        with view.queries.reading() as connection:
-            banner = " ".join(study_provenance(connection, find_study(connection, view.study).id))
+        banner, _ = view.queries.about(view.study)
         return frame(view, PAGES, content, title=view.page.title, banner=banner)
     except CalliperError:
         return plain([html.H1("Calliper"), *content], view.account, local=view.local)

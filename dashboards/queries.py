@@ -36,8 +36,9 @@ from studies.errors import DataError, StorageError
 from studies.registry.catalogue import find_study
 from studies.registry.frames import finished_run
 from studies.registry.jobs import JobRecord, file_job, newest_jobs
+from studies.registry.provenance import study_provenance
 from studies.registry.workspace import Registry
-from studies.runs.listing import find_run
+from studies.runs.listing import find_run, list_runs
 
 _ANALYSES, _SELECTIONS = 4, 64
 _BY_PAGES = "dashboard"
@@ -188,6 +189,18 @@ class Queries:
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` returns, made once as long as it is kept. The key must stand for all that it depends on."""
         return self._others.get(key, make)
+
+    def about(self, study: str) -> tuple[str, list[dict[str, Any]]]:
+        """What every page must say of a study, and its finished runs. Raises UsageError for an unknown study."""
+        with self.reading() as connection:
+            found = find_study(connection, study)
+            version = content_version(connection)
+
+            def make() -> tuple[str, list[dict[str, Any]]]:
+                runs = [row for row in list_runs(self.registry, connection, found) if row["finished"]]
+                return " ".join(study_provenance(connection, found.id)), runs
+
+            return self._others.get(("about", version, study), make)
 
     def registry_write(self, write: Callable[[Registry], None]) -> None:
         """Write through the registry, waiting a few seconds at most for another writer.

@@ -11,8 +11,6 @@ from dashboards.queries import WaitingError
 from dashboards.view import View
 from reports.wording import group_label
 from studies.errors import CalliperError
-from studies.registry.catalogue import find_study
-from studies.runs.listing import list_runs
 
 
 def filter_bar(view: View) -> html.Details | None:
@@ -28,7 +26,7 @@ def filter_bar(view: View) -> html.Details | None:
         if len(analysis.attributes[name][1]) > 1 or getattr(filters, name)
     ]
     fields.append(_ages(filters))
-    runs = _runs(view)
+    _, runs = view.queries.about(view.study)
     if runs:
         fields.append(_run(runs, filters.run))
     set_now = filters.said()
@@ -77,13 +75,6 @@ def _run(runs: list[dict[str, Any]], chosen: int | None) -> html.Div:
         id={"type": "filter", "name": "run"}, options=options, value=chosen, placeholder="newest run", searchable=False
     )
     return _field("Checkpoint", box)
-
-
-def _runs(view: View) -> list[dict[str, Any]]:
-    registry = view.queries.registry
-    with view.queries.reading() as connection:
-        listed = list_runs(registry, connection, find_study(connection, view.study))
-    return [row for row in listed if row["finished"]]
 
 
 def _field(label: str, box: Any) -> html.Div:
