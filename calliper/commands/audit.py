@@ -22,15 +22,22 @@ def verify(
     as_json: AsJson = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Check every link of the hash chain, its guards and anchors; name the first link that is broken."""
+    """Check every link of the hash chain, its guards and anchors; name the first link that is broken.
+
+    Anchors are those given and those that the signatures of registered reports carry.
+    """
     from calliper.console import print_json, remark
+    from reports.signing import signatures_of
     from studies.errors import StorageError
     from studies.registry.identity import identity_fault
+    from studies.registry.reports import list_reports
     from studies.registry.trail import check_trail, parse_anchor
     from studies.registry.workspace import open_registry
 
     anchors = [head for given in anchor or () for head in parse_anchor(given)]
     with open_registry(workspace) as registry, registry.reading() as connection:
+        for record in list_reports(connection):
+            anchors += [signed.anchor for signed in signatures_of(connection, record)]
         check = check_trail(connection, anchors)
         swapped = identity_fault(registry.folder, connection)
     doubts = [*check.doubts, *([swapped] if swapped else [])]
