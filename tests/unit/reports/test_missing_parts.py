@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from whole_study import whole
 
-from reports.analysis_reports import checklists_document, fairness_document, precision_document
+from reports.analysis_reports import fairness_document, precision_document
 from reports.document import text_of, walk
 from reports.html import render_html
 from reports.pdf import render_pdf
@@ -127,7 +127,7 @@ def test_the_report_says_what_is_missing(case: tuple[StudyAnalysis, tuple[str, .
 def test_every_writer_can_write_it(case: tuple[StudyAnalysis, tuple[str, ...]]) -> None:
     analysis, _ = case
     assert render_pdf(validation_report(analysis)).startswith(b"%PDF-1.7")
-    for make in (validation_report, fairness_document, precision_document, checklists_document):
+    for make in (validation_report, fairness_document, precision_document):
         page = render_html(make(analysis))
         assert page.rstrip().endswith("</html>")
         assert "<script" not in page
