@@ -159,11 +159,11 @@ def make(registry: Registry, study: str, run: int | None, progress: Progress | N
             if content_version(connection) != version:
                 continue  # something came in between: what was read may be half of each
         found = analyze(**inputs, progress=progress)
-        people = _people(inputs, found.pairs, phones)
+        people = people_of(inputs, found.pairs, phones)
         pairs = found.pairs.copy()
         place = pd.MultiIndex.from_frame(people[["subject_id", "visit"]])
         pairs["row"] = place.get_indexer(pd.MultiIndex.from_frame(pairs[["subject_id", "visit"]]))
-        _store(registry, key, found.results, pairs.drop(columns=["subject_id", "visit"]), people)
+        store(registry, key, found.results, pairs.drop(columns=["subject_id", "visit"]), people)
         return key
 
 
@@ -184,7 +184,8 @@ def _folder(registry: Registry, key: str) -> Path:
     return registry.folder / "cache" / "analyses" / key
 
 
-def _store(registry: Registry, key: str, results: dict[str, Any], pairs: pd.DataFrame, people: pd.DataFrame) -> None:
+def store(registry: Registry, key: str, results: dict[str, Any], pairs: pd.DataFrame, people: pd.DataFrame) -> None:
+    """Put an analysis into the cache. pairs: with `row`, its place in `people`, instead of subject and visit."""
     folder = _folder(registry, key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
@@ -202,7 +203,8 @@ def _store(registry: Registry, key: str, results: dict[str, Any], pairs: pd.Data
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _people(inputs: dict[str, Any], pairs: pd.DataFrame, phones: dict[tuple[str, str], str]) -> pd.DataFrame:
+def people_of(inputs: dict[str, Any], pairs: pd.DataFrame, phones: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """What the filters look at, one row a visit with a pair: see `Analysis.people`."""
     frames = canonical(inputs["subjects"], inputs["visits"], inputs["measurements"])
     plan: Plan = inputs["plan"]
     wanted = pairs[["subject_id", "visit"]].drop_duplicates(ignore_index=True)
