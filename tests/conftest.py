@@ -112,11 +112,11 @@ def tiny_checkpoint() -> Callable[..., Path]:
         "segmenter": Architecture(name="unet-1", hyperparameters={"widths": [4]}),
         "avatar": Architecture(
             name="silhouette-avatar-1",
-            hyperparameters={"n_betas": 2, "widths": [4], "patch": 16, "readout": 1, "features": 8},
+            hyperparameters={"n_betas": 2, "components": 4, "features": 8},
         ),
         "estimator": Architecture(
             name="body-fat-1",
-            hyperparameters={"widths": [4], "patch": 16, "readout": 1, "features": 8, "hidden": 4},
+            hyperparameters={"components": 4, "features": 8, "hidden": 4},
         ),
     }
 

@@ -31,7 +31,7 @@ class Architecture:
     limits: dict[str, tuple[float, float]]
 
 
-_ENCODER = {"widths": (4, 512), "patch": (1, 16), "readout": (1, 128), "features": (8, 1024)}
+_ENCODER = {"components": (4, 1024), "features": (8, 1024)}
 ARCHITECTURES = {
     "unet-1": Architecture("segmenter", "models.networks.segmenter", "Segmenter", {"widths": (4, 512)}),
     "silhouette-avatar-1": Architecture(

@@ -30,15 +30,13 @@ class Estimator(nn.Module):
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (48, 80, 112),
-        patch: int = 4,
-        readout: int = 24,
-        features: int = 256,
+        components: int = 256,
+        features: int = 512,
         hidden: int = 96,
         dropout: float = 0.1,
     ):
         super().__init__()
-        self.encoder = SilhouetteEncoder(widths, patch, readout, features)
+        self.encoder = SilhouetteEncoder(components, features)
         self.shape = nn.Linear(features, len(SHAPE_TARGETS))
         self.head = mlp(features + 2 * len(PROFILE), hidden, hidden, 2, dropout=dropout)
         self.register_buffer("profile_mean", torch.tensor([0.5, 45.0, 1.69, 78.0]))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.body import BodyData
+from models.body.skeleton import MIRRORED
 from models.inference.images import INSIDE, fit_silhouette
 from models.networks.blocks import HEIGHT, VIEWS, WIDTH
 from models.training.augment import roughen
@@ -18,6 +19,7 @@ from models.training.scans import MEASURED, Store
 
 # Chance of each number of views in training; all four are most usual in a study.
 VIEW_COUNTS = (0.15, 0.2, 0.15, 0.5)
+IN_A_MIRROR = [VIEWS.index({"left": "right", "right": "left"}.get(view, view)) for view in VIEWS]
 LEAST_PIXELS = 200  # of a person; on less there is nobody
 STATURE_ERROR_M = 0.005  # SD: what people say, and stadiometers read
 
@@ -79,9 +81,12 @@ class SilhouetteBatches:
         self.store, self.rough, self.drop_views = store, rough, drop_views
 
     def __call__(self, numbers: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        seen = silhouettes_in(self.store, numbers, rng, rough=self.rough, drop_views=self.drop_views)
-        silhouettes, boxes, present = seen
+        mirrored = rng.random(len(numbers)) < 0.5 if self.rough else np.zeros(len(numbers), bool)
+        silhouettes, boxes, present = silhouettes_in(
+            self.store, numbers, rng, rough=self.rough, drop_views=self.drop_views, mirrored=mirrored
+        )
         truth = {name: self.store.numbers[name][numbers] for name in ("betas", "pose", "measured")}
+        truth["pose"] = np.where(mirrored[:, None, None, None], mirror(truth["pose"]), truth["pose"])
         stature = truth["measured"][:, MEASURED.index("stature_cm")] / 100
         if self.rough:
             stature = stature + rng.normal(0, STATURE_ERROR_M, len(numbers)).astype(np.float32)
@@ -90,11 +95,18 @@ class SilhouetteBatches:
 
 
 def silhouettes_in(
-    store: Store, numbers: np.ndarray, rng: np.random.Generator, *, rough: bool, drop_views: bool
+    store: Store,
+    numbers: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    rough: bool,
+    drop_views: bool,
+    mirrored: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The numbered scans as the networks take them: silhouettes (N,4,256,192), boxes (N,4,4), present (N,4).
 
     rough: with the errors that segmenters make; drop_views: only one to four of the views, drawn at random.
+    mirrored (N,): which scans are seen as in a mirror, where left is right; bodies have the same shape there.
     """
     n = len(numbers)
     silhouettes = np.zeros((n, len(VIEWS), HEIGHT, WIDTH), np.float32)
@@ -102,7 +114,9 @@ def silhouettes_in(
     present = np.zeros((n, len(VIEWS)), bool)
     for row, scan in enumerate(numbers):
         for view in _some_views(rng) if drop_views else range(len(VIEWS)):
-            picture = store.picture(int(scan), view)
+            picture = store.picture(int(scan), IN_A_MIRROR[view] if mirrored[row] else view)
+            if mirrored[row]:
+                picture = np.ascontiguousarray(picture[:, ::-1])
             if rough:
                 picture = roughen(picture, rng)
             if (picture >= INSIDE).sum() < LEAST_PIXELS:
@@ -110,6 +124,11 @@ def silhouettes_in(
             silhouettes[row, view], boxes[row, view] = fit_silhouette(picture)
             present[row, view] = True
     return silhouettes, boxes, present
+
+
+def mirror(pose: np.ndarray) -> np.ndarray:
+    """Poses (N,4,24,3) of each view, from the front, as they are in a mirror."""
+    return pose[:, IN_A_MIRROR][:, :, MIRRORED] * np.array([1, -1, -1], pose.dtype)
 
 
 def _some_views(rng: np.random.Generator) -> list[int]:
@@ -137,8 +156,12 @@ class AvatarLoss:
         }
 
 
-def set_scales(network: nn.Module, store: Store) -> None:
-    """Tell the network the means and spreads of what it is to learn."""
+@torch.no_grad()
+def begin(network: nn.Module, store: Store, *, looked_at: int = 2_500) -> None:
+    """What the network knows before it learns: means and spreads, betas by stature, components of silhouettes.
+
+    looked_at: of how many scans, the first ones.
+    """
     betas, pose = store.numbers["betas"], store.numbers["pose"]
     stature = store.numbers["measured"][:, MEASURED.index("stature_cm")] / 100
     for name, value in {
@@ -147,6 +170,16 @@ def set_scales(network: nn.Module, store: Store) -> None:
         "stature_mean": stature.mean(), "stature_sd": stature.std(),
     }.items():  # fmt: skip
         getattr(network, name).copy_(torch.as_tensor(value))
+    standard = (betas - betas.mean(0)) / betas.std(0)
+    tall = np.column_stack([np.ones(len(stature)), (stature - stature.mean()) / stature.std()])
+    constant, slope = np.linalg.lstsq(tall, standard, rcond=None)[0]
+    network.by_stature.weight.copy_(torch.from_numpy(slope[:, None]))
+    network.by_stature.bias.copy_(torch.from_numpy(constant))
+    few = np.arange(min(looked_at, len(store)))
+    seen = silhouettes_in(
+        store, few, np.random.default_rng(0), rough=False, drop_views=False, mirrored=np.zeros(len(few), bool)
+    )
+    network.encoder.begin_with_components(torch.from_numpy(seen[0]).flatten(0, 1))
 
 
 @torch.no_grad()

@@ -76,7 +76,10 @@ class ScanBatches:
         return found | {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in known.items()}
 
     def _seen(self, numbers: np.ndarray, rng: np.random.Generator, rough: bool, partly: bool) -> dict[str, Tensor]:
-        silhouettes, boxes, present = silhouettes_in(self.store, numbers, rng, rough=rough, drop_views=partly)
+        mirrored = rng.random(len(numbers)) < 0.5 if rough else np.zeros(len(numbers), bool)
+        silhouettes, boxes, present = silhouettes_in(
+            self.store, numbers, rng, rough=rough, drop_views=partly, mirrored=mirrored
+        )
         profile = self.labels.profile[numbers].astype(np.float32)
         if rough:
             n = len(numbers)

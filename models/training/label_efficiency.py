@@ -11,7 +11,7 @@ import numpy as np
 from models.training import bodyfat
 from models.training.loop import Schedule, train
 from models.training.nhanes import REFERENCE
-from models.training.workshop import ENCODER, ESTIMATOR, LEARNT_FROM, Workshop
+from models.training.workshop import ESTIMATOR, LEARNT_FROM, Workshop
 
 LABELS = (50, 100, 200, 400, None)
 VARIANTS = {"neither": (False, False), "stage 1": (True, False), "stage 3": (False, True), "both": (True, True)}
@@ -41,14 +41,14 @@ def label_curve(
                 if not done.exists():
                     told = np.isin(measured.person, chosen)
                     known = replace(measured.labels, bfp=np.where(told, measured.labels.bfp, np.nan))
-                    network = workshop.network(ESTIMATOR, seed=seed, **ENCODER)
+                    network = workshop.network(ESTIMATOR, seed=seed)
                     if shapes:
                         network.load_state_dict(workshop.estimator_shapes().state_dict())
                     else:
                         bodyfat.set_scales(network, measured.labels)
                     samples = measured.scans(everyone if unlabelled else chosen)
                     loss = bodyfat.BodyFatLoss(scale)
-                    schedule = Schedule(1, batch, rate, encoder=0.2 if shapes else 1.0, average=0.99)
+                    schedule = Schedule(1, batch, rate, slow={"encoder.": 0.2} if shapes else {}, average=0.99)
                     trained = train(
                         network, _drawn(samples, measured.scans(chosen), steps * batch, seed),
                         bodyfat.ScanBatches(measured.store, known, twice=unlabelled), loss, schedule, folder,

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,9 @@ class Schedule:
     warm_up: float = 0.05
     average: float = 0.998
     clip: float = 1.0
-    encoder: float = 1.0
-    """The share of the rate at which an encoder that has been trained before goes on learning."""
-    half: bool = True
+    slow: Mapping[str, float] = field(default_factory=dict)
+    """Beginning of a weight's name -> the share of the rate at which it learns."""
+    half: bool = False
     """Whether the network computes in bfloat16 (twice as fast on processors and GPUs that have it); the weights, their
     averages and the loss stay in single precision."""
 
@@ -113,10 +113,11 @@ def train(
 
 
 def _groups(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
-    parts: dict[float, list[nn.Parameter]] = {1.0: [], schedule.encoder: []}
+    parts: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        parts[schedule.encoder if name.startswith("encoder.") else 1.0].append(parameter)
-    return [{"params": found, "lr": schedule.rate, "share": share} for share, found in parts.items() if found]
+        shares = [share for beginning, share in schedule.slow.items() if name.startswith(beginning)]
+        parts.setdefault(min(shares, default=1.0), []).append(parameter)
+    return [{"params": found, "lr": schedule.rate, "share": share} for share, found in parts.items()]
 
 
 def _forward(network: nn.Module, device: str, half: bool) -> Network:

@@ -42,15 +42,17 @@ class Measured(_Part):
 
 
 class Stage(_Part):
-    """encoder: the share of the rate for an encoder that was trained in a stage before."""
+    """See `models.training.loop.Schedule`."""
 
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
     rate: float = Field(gt=0)
-    encoder: float = Field(default=1.0, ge=0, le=1)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    half: bool = False
+    slow: dict[str, float] = {}
 
     def schedule(self) -> Schedule:
-        return Schedule(self.epochs, self.batch, self.rate, encoder=self.encoder)
+        return Schedule(**self.model_dump())
 
 
 class Recipe(_Part):

@@ -31,7 +31,6 @@ Told = Callable[[str], None]
 TRAINING, HELD_OUT = "training", "held-out"
 LEARNT_FROM: tuple[Part, ...] = ("training", "choice")  # and never "test"
 SEGMENTER, AVATAR, ESTIMATOR = "unet-1", "silhouette-avatar-1", "body-fat-1"
-ENCODER = {"readout": 20}  # so that the three packaged checkpoints have less than 10 MB
 
 
 @dataclass(frozen=True)
@@ -247,14 +246,14 @@ class Workshop:
 
     def _avatar(self, name: str, scans: Callable[[str], Store], before: nn.Module | None) -> nn.Module:
         body = open_body()
-        network = self.network(AVATAR, n_betas=body.n_betas, **ENCODER)
+        network = self.network(AVATAR, n_betas=body.n_betas)
         if (done := learnt(self.folder / name, network)) is not None:
             return done
         known, held_out = scans(TRAINING), scans(HELD_OUT)
         metric = avatar.ShapeMetric.of(body)
         tape = avatar.QuadraticTape.fit(known.numbers["betas"], known.numbers["measured"])
         if before is None:
-            avatar.set_scales(network, known)
+            avatar.begin(network, known)
         else:
             network.load_state_dict(before.state_dict())
         return train(
@@ -265,7 +264,7 @@ class Workshop:
 
     def estimator_shapes(self) -> nn.Module:
         """Stage 1: volume and girths, beginning with the avatar's encoder."""
-        network = self.network(ESTIMATOR, **ENCODER)
+        network = self.network(ESTIMATOR)
         if (done := learnt(self.folder / "estimator_shapes", network)) is not None:
             return done
         bodyfat.take_encoder(network, self.avatar_photos())
@@ -323,8 +322,8 @@ class Workshop:
         }  # fmt: skip
         kinds: dict[str, tuple[str, dict[str, Any], Callable[[], nn.Module], list[str]]] = {
             "segmenter": (SEGMENTER, {}, self.segmenter, []),
-            "avatar": (AVATAR, {"n_betas": body.n_betas, **ENCODER}, self.avatar_photos, []),
-            "estimator": (ESTIMATOR, dict(ENCODER), self.calibrated, subjects),
+            "avatar": (AVATAR, {"n_betas": body.n_betas}, self.avatar_photos, []),
+            "estimator": (ESTIMATOR, {}, self.calibrated, subjects),
         }
         written = []
         for kind, (architecture, hyperparameters, network, people) in kinds.items():
@@ -335,7 +334,7 @@ class Workshop:
         return written
 
     def _estimator(self, name: str, before: Callable[[], nn.Module], *, labelled_only: bool) -> nn.Module:
-        network = self.network(ESTIMATOR, **ENCODER)
+        network = self.network(ESTIMATOR)
         if (done := learnt(self.folder / name, network)) is not None:
             return done
         network.load_state_dict(before().state_dict())

@@ -112,7 +112,7 @@ WEIGHTS: dict[str, Callable[[bytes], bytes]] = {
     "four-bit floats": with_entry(dtype="F4"),
     "control characters": with_header(lambda header: {**header, "\x1b[2J": next(iter(header.values()))}),
 }
-GIANT = {"widths": [512, 4], "patch": 1, "readout": 128, "features": 1024, "hidden": 1024}
+GIANT = {"components": 1024, "features": 1024, "hidden": 1024}
 CARDS: dict[str, dict[str, Any]] = {
     "a network of 25 GB": {"kind": "estimator", "architecture": {"name": "body-fat-1", "hyperparameters": GIANT}},
     "a million betas": {

@@ -277,7 +277,7 @@ def test_the_card_is_shown_for_people_and_for_programs(
     command("checkpoint", "add", path)
     shown = command("checkpoint", "show", "fat").out
     for piece in (
-        "fat@1: estimator\n", "Licence       CC0-1.0\n", "body-fat-1 (widths 4; patch 16; readout 1; features 8;",
+        "fat@1: estimator\n", "Licence       CC0-1.0\n", "body-fat-1 (components 4; features 8;",
         "age          years  yes       age at the visit", "\nIts end.\n", "2.25 to 2.75", "0.925",
         "Subjects: 2 of nhanes-1999, known by their hashes.", "\n- Adults only.", "\n  only. Adults",
         "\n- Rendered photos.\n",

@@ -14,7 +14,7 @@ from models.checkpoints import Architecture, Description, Input, Quantity, Train
 from models.networks import build
 from models.networks.segmenter import FAULTS, PEOPLE, VIEWS
 
-SMALL = {"widths": [8, 12, 16], "readout": 4, "features": 16}
+SMALL = {"components": 8, "features": 16}
 
 
 def write_small(folder: Path, kind: str, *, seed: int = 0, version: int = 1, subjects: tuple = ("", ())) -> Path:

@@ -248,7 +248,7 @@ def test_an_architecture_of_another_kind_is_refused(tiny: Path) -> None:
 
 def test_a_card_cannot_ask_for_more_memory_than_the_file_has(tiny: Path) -> None:
     """25 GB of weights by its hyperparameters, each of them within its limits."""
-    giant = {"widths": [64], "patch": 1, "readout": 128, "features": 1024}
+    giant = {"components": 1024, "features": 1024}
     path = refit(
         tiny, tiny.read_bytes(), kind="estimator", architecture={"name": "body-fat-1", "hyperparameters": giant}
     )

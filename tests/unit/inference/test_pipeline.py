@@ -26,7 +26,7 @@ from models.inference import Pipeline, ScanInput
 from models.measure import measure
 from models.networks import build
 
-SMALL = {"widths": [8, 12, 16], "readout": 4, "features": 16}
+SMALL = {"components": 8, "features": 16}
 PROFILE = {"stature_cm": 172.0, "weight_kg": 70.0, "age": 40.0, "sex": "F"}
 
 

@@ -8,7 +8,7 @@ import torch
 from models.errors import ModelFileError
 from models.networks import ARCHITECTURES, build
 
-SMALL = {"widths": [8, 12, 16], "readout": 4, "features": 16}
+SMALL = {"components": 8, "features": 16}
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_packaged_sizes_are_small(name: str) -> None:
         ("silhouette-avatar-1", {}, "No network"),
         ("silhouette-avatar-1", {"n_betas": True}, "is True"),
         ("silhouette-avatar-1", {"n_betas": float("nan")}, "is nan"),
-        ("body-fat-1", {"patch": 7.5}, "No network"),
+        ("body-fat-1", {"components": 7.5}, "No network"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_refused(name: str, hyperparameters: dict, told: str) -> None:

@@ -26,7 +26,7 @@ from models.training.people import bodies_of, draw_people
 from models.training.scans import MEASURED, Store, silhouettes_of, write_store
 
 COUNT = 6
-TINY = {"widths": [8, 8, 8], "readout": 2, "features": 16, "hidden": 8}
+TINY = {"components": 8, "features": 16, "hidden": 8}
 
 
 @pytest.fixture(scope="module")
