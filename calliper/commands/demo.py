@@ -44,14 +44,14 @@ def demo(
     print(f"1. A synthetic cohort: {made}, and {len(cohort.planted)} deliberate errors in its tables: {sources}\n")
     with open_registry(workspace, create=True) as registry:
         create_study(registry, "demo", load_template("demo"))
+        plan = lock_plan(registry, "demo")
+        print(f"2. Plan version {plan.version} locked, SHA-256 {plan.sha256[:16]}…, before any data is seen\n")
         result = ingest(registry, "demo", [sources], load_mapping("calliper"), progress=progress)
         write_ingest_report(result.report, result.folder)
-        print("2. Ingest")
+        print("3. Ingest")
         print_summary(result.report, result.folder)
-        plan = lock_plan(registry, "demo")
-        print(f"\n3. Plan version {plan.version} locked, SHA-256 {plan.sha256[:16]}…\n")
         analysis = analyze_study(registry, "demo", progress=progress)
-        print("4. Analysis")
+        print("\n4. Analysis")
         print_headline(analysis.results)
         with progress.stage("Report", 1) as stage:
             files = register_report(registry, "demo", made_of(analysis), formats=("html", "pdf", "json"))
