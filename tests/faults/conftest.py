@@ -172,7 +172,8 @@ def stopped_within_transaction(process: Process, registry: Registry) -> bool:
     if registry.engine.dialect.name == "postgresql":
         active = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()"
+            "AND backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid() "
+            "AND wait_event_type IS DISTINCT FROM 'Client'"  # in the middle of what the stopped process sends
         )
 
         def settled() -> bool:
