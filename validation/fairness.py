@@ -24,7 +24,7 @@ from validation.agreement import differences, mean_interval
 from validation.design import detectable_gap
 from validation.errors import Degenerate, NotEnoughData, OutOfRange, ShapeMismatch, UnknownOption, ValidationError
 from validation.multiplicity import benjamini_hochberg, holm
-from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, option, pair
+from validation.pairs import LARGEST, SMALLEST, Floats, codes, confidence, number, option, pair
 from validation.resampling import BLOCK, generator
 from validation.results import Estimate, Result
 from validation.subgroups import SubgroupFrame, group_labels, share_of, sort_key, subject_moments
@@ -129,6 +129,10 @@ def equal_means(
     """Do groups share one bias? As `equal_bias` without covariates, from (mean, SD, n) of each group's differences."""
     if len(moments) < 2 or any(n < 2 for _, _, n in moments.values()):
         raise NotEnoughData("a comparison needs two groups of two subjects or more")
+    for name, (mean_of, sd_of, _) in moments.items():
+        number(mean_of, f"the mean of {name}")
+        if number(sd_of, f"the SD of {name}") < 0:
+            raise OutOfRange(f"the SD of {name} is negative")
     mean, sd, n = (np.array(values, dtype=float) for values in zip(*moments.values(), strict=True))
     variance = sd**2
     if (variance == 0).any():

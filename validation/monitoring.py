@@ -28,9 +28,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from validation.errors import Degenerate, NotEnoughData, OutOfRange
+from validation.pairs import Floats, column, complete
 from validation.results import Result
-
-Floats = NDArray[np.float64]
 
 PERMUTATIONS = 1999
 REPLICATIONS = 20_000
@@ -38,6 +37,7 @@ SHARE_OF_NEW = 0.2
 """Weight of the newest batch in the EWMA; 0.05 to 0.25 is usual."""
 BINS = 10
 _NODES = 64
+_WIDEST = 100.0  # on the log scale: no SD is so far from another
 _AT_ONCE = 4_000_000  # numbers permuted at a time
 
 
@@ -222,12 +222,12 @@ def spread_chart(
             points.append(ChartPoint(int(n), None, None, None, None, False))
             continue
         p = p_value(distances[place])
-        ends = (
-            (None, None)
-            if factor is None
-            else [float(sd * math.exp(sign * factor * spread[place])) for sign in (-1, 1)]
-        )
-        points.append(ChartPoint(int(n), float(sds[place]), ends[0], ends[1], p, p <= alarm))
+        lower = upper = None
+        if factor is not None:
+            wide = factor * spread[place]
+            lower = float(sd * math.exp(-wide))
+            upper = float(sd * math.exp(wide)) if wide < _WIDEST else None  # dealt anew, a batch can have SD 0
+        points.append(ChartPoint(int(n), float(sds[place]), lower, upper, p, p <= alarm))
     return Chart("spread", len(start), float(sd), factor, alarm, tuple(points))
 
 
@@ -294,7 +294,7 @@ def distribution_shift(
     Raises NotEnoughData below 3 values of the baseline.
     """
     _check_rate(alarm)
-    start, later = _finite(baseline), [_finite(batch) for batch in batches]
+    start, later = _present(baseline, "the baseline"), [_present(batch, "a batch") for batch in batches]
     if len(start) < 3:
         raise NotEnoughData("the baseline has fewer than 3 values")
     sizes = np.array([len(batch) for batch in later])
@@ -352,22 +352,22 @@ def _check_rate(alarm: float) -> None:
         raise OutOfRange("the rate of false alarms lies between 0 and 1")
 
 
-def _finite(values: ArrayLike) -> Floats:
-    found = np.asarray(values, dtype=np.float64).ravel()
-    return found[np.isfinite(found)]
+def _present(values: ArrayLike, name: str) -> Floats:
+    """The values that are not missing; what is infinite or too large to be squared is refused."""
+    return column(complete(values)[0], name, least=0)
 
 
 def _of_baseline(
     baseline: ArrayLike, batches: Sequence[ArrayLike], alarm: float
 ) -> tuple[Floats, list[Floats], float, float]:
     _check_rate(alarm)
-    start = _finite(baseline)
+    start = _present(baseline, "the baseline")
     if len(start) < 3:
         raise NotEnoughData("the baseline has fewer than 3 values")
     sd = float(start.std(ddof=1))
     if sd <= 1e-12 * max(1.0, float(np.abs(start).max())):
         raise Degenerate("the values of the baseline are all equal")
-    return start, [_finite(batch) for batch in batches], float(start.mean()), sd
+    return start, [_present(batch, "a batch") for batch in batches], float(start.mean()), sd
 
 
 def _cuts(parts: Sequence[Floats]) -> NDArray[np.intp]:
