@@ -74,10 +74,10 @@ def train(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(schedule.average), use_buffers=True
     )
     optimiser = torch.optim.AdamW(_groups(network, schedule), weight_decay=schedule.weight_decay)
-    step = _resume(folder, network, average, optimiser, device)
+    step, figures = _resume(folder, network, average, optimiser, device)
     if teacher is not None:
         teacher(average.module)
-    saved, started, figures = time.monotonic(), time.monotonic(), []
+    saved = started = time.monotonic()
     network.train()
     forward = _forward(network, device, schedule.half)
     for given in _batches(samples, batch, schedule.batch, range(step, total), steps_an_epoch, seed):
@@ -106,8 +106,8 @@ def train(
             if tell is not None:
                 tell(step, total, line)
             figures = []
-        if (ended and time.monotonic() - saved > save_seconds) or step == total:
-            _save(folder, step, network, average, optimiser, ended=step == total)
+        if time.monotonic() - saved > save_seconds or step == total:
+            _save(folder, step, figures, network, average, optimiser, ended=step == total)
             saved = time.monotonic()
     return average.module.eval()
 
@@ -170,22 +170,32 @@ def learnt(folder: Path, network: nn.Module) -> nn.Module | None:
 
 
 def _save(
-    folder: Path, step: int, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, *, ended: bool
+    folder: Path,
+    step: int,
+    figures: list[dict[str, float]],
+    network: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    *,
+    ended: bool,
 ) -> None:
     state = {
-        "step": step, "ended": ended, "network": network.state_dict(), "average": average.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        "step": step, "ended": ended, "figures": figures, "network": network.state_dict(),
+        "average": average.state_dict(), "optimiser": optimiser.state_dict(),
     }  # fmt: skip
     partial = folder / ".state.pt.partial"
     torch.save(state, partial)
     os.replace(partial, folder / "state.pt")
 
 
-def _resume(folder: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, device: str) -> int:
+def _resume(
+    folder: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, device: str
+) -> tuple[int, list[dict[str, float]]]:
+    """The step at which to go on, and the figures of the steps of its epoch that are done."""
     path = folder / "state.pt"
     if not path.exists():
         (folder / "curve.jsonl").unlink(missing_ok=True)
-        return 0
+        return 0, []
     state = torch.load(path, map_location=device, weights_only=True)
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
@@ -195,4 +205,4 @@ def _resume(folder: Path, network: nn.Module, average: nn.Module, optimiser: tor
     if curve.exists():  # epochs after the saved state are done once more
         lines = curve.read_text(encoding="utf-8").splitlines(keepends=True)
         curve.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), encoding="utf-8")
-    return step
+    return step, state.get("figures", [])
