@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from studies.errors import StorageError
 from studies.photos import PhotoStore, StoredPhoto
-from studies.registry.claims import abandoned, remove_unnamed
+from studies.registry.claims import abandoned, remove_unfinished, remove_unnamed
 from studies.registry.held_files import remove_unheld
 from studies.registry.schema import IngestBatch, Study
 from studies.registry.workspace import Registry
@@ -66,6 +66,7 @@ def settle_unfinished(registry: Registry) -> None:
             continue
         finish(folder) if _committed(registry, folder) else shutil.rmtree(folder, ignore_errors=True)
     remove_unnamed(registry.ingests)
+    remove_unfinished(registry.ingests)
 
 
 def _noted_photos(folder: Path) -> list[StoredPhoto]:

@@ -62,6 +62,15 @@ def remove_unnamed(parent: Path) -> None:
                 folder.rmdir()
 
 
+def remove_unfinished(parent: Path) -> None:
+    """Remove the files in the folders of `parent` that someone began to write and did not finish, with their names not
+    yet their own (`.NAME.….partial`); after ten minutes, since a younger one may still be written."""
+    for file in parent.glob("*/.*.partial"):
+        with suppress(OSError):
+            if time.time() - file.stat().st_mtime > _MAKING_TAKES_SECONDS:
+                file.unlink()
+
+
 def _umask() -> int:
     umask = os.umask(0)
     os.umask(umask)

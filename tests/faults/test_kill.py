@@ -81,12 +81,17 @@ def test_killed_at_thirty_moments(study, launcher, cohort, undisturbed, tools, s
     kill_and_check(study, launcher, cohort, undisturbed, tools, lambda _: time.sleep(fraction * seconds))
 
 
-def test_a_folder_that_never_got_its_name_goes_after_ten_minutes(study, launcher, cohort) -> None:
+def test_what_never_got_its_name_goes_after_ten_minutes(study, launcher, cohort) -> None:
     study.ingests.mkdir(exist_ok=True)
     old, young = (study.ingests / f".claiming-{name}" for name in ("old", "young"))
     for folder in (old, young):
         folder.mkdir()
-    os.utime(old, (time.time() - 601,) * 2)
+    earlier = study.ingests / "trial-0"
+    earlier.mkdir()
+    old_page, young_page = (earlier / f".ingest.html.{name}.partial" for name in ("01", "02"))
+    for page in (old_page, young_page):
+        page.write_text("half")
+    for path in (old, old_page):
+        os.utime(path, (time.time() - 601,) * 2)
     assert launcher.start("ingest", "trial", cohort, workspace=study.folder).wait() == 3
-    assert not old.exists()
-    assert young.exists()
+    assert [path.exists() for path in (old, young, old_page, young_page)] == [False, True, False, True]
