@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from models.training import bodyfat
 from models.training.loop import Schedule, train
 from models.training.nhanes import REFERENCE
-from models.training.workshop import ESTIMATOR, LEARNT_FROM, Workshop
+from models.training.split import Part
+from models.training.workshop import ESTIMATOR, LEARNT_FROM, Measured, Workshop
 
 LABELS = (50, 100, 200, 400, None)
 VARIANTS = {"neither": (False, False), "stage 1": (True, False), "stage 3": (False, True), "both": (True, True)}
@@ -26,39 +29,56 @@ def label_curve(
     Without stage 1 the encoder begins at random; without stage 3 nothing but the labelled people is learnt from.
     """
     measured = workshop.measured(LEARNT_FROM, rendered="measured")
-    people = measured.people
-    labelled = np.flatnonzero(people["part"].eq("training") & people[REFERENCE].notna())
-    everyone = np.flatnonzero(people["part"].eq("training"))
-    held_out = measured.scans(np.flatnonzero(people["part"].eq("choice") & people[REFERENCE].notna()))
-    scale = bodyfat.ShapeScale.of(measured.store)
-    for seed in range(seeds):
+    labelled = _of_part(measured, "training", labelled=True)
+    schedule = Schedule(1, batch, rate, average=0.99)
+    for seed, count, variant in itertools.product(range(seeds), labels, VARIANTS):
         order = np.random.default_rng([workshop.recipe.seed, 51, seed]).permutation(labelled)
-        for count in labels:
-            chosen = order[:count]
-            for variant, (shapes, unlabelled) in VARIANTS.items():
-                folder = workshop.folder / "label_efficiency" / f"{variant.replace(' ', '-')}-{len(chosen)}-{seed}"
-                done = folder / "errors.json"
-                if not done.exists():
-                    told = np.isin(measured.person, chosen)
-                    known = replace(measured.labels, bfp=np.where(told, measured.labels.bfp, np.nan))
-                    network = workshop.network(ESTIMATOR, seed=seed)
-                    if shapes:
-                        network.load_state_dict(workshop.estimator_shapes().state_dict())
-                    else:
-                        bodyfat.set_scales(network, measured.labels)
-                    samples = measured.scans(everyone if unlabelled else chosen)
-                    loss = bodyfat.BodyFatLoss(scale)
-                    schedule = Schedule(1, batch, rate, slow={"encoder.": 0.2} if shapes else {}, average=0.99)
-                    trained = train(
-                        network, _drawn(samples, measured.scans(chosen), steps * batch, seed),
-                        bodyfat.ScanBatches(measured.store, known, twice=unlabelled), loss, schedule, folder,
-                        seed=seed, device=workshop.device, teacher=loss.follow if unlabelled else None,
-                    )  # fmt: skip
-                    errors = bodyfat.errors(trained, measured.store, measured.labels, held_out)
-                    done.write_text(json.dumps(errors), encoding="utf-8")
-                    (folder / "state.pt").unlink()
-                figures = json.loads(done.read_text(encoding="utf-8"))
-                yield {"labels": len(chosen), "variant": variant, "seed": seed, **figures}
+        chosen = order[:count]
+        folder = workshop.folder / "label_efficiency" / f"{variant.replace(' ', '-')}-{len(chosen)}-{seed}"
+        done = folder / "errors.json"
+        if not done.exists():
+            errors = _trained_on(workshop, measured, chosen, variant, folder, schedule, steps, seed)
+            done.write_text(json.dumps(errors), encoding="utf-8")
+            (folder / "state.pt").unlink()
+        figures = json.loads(done.read_text(encoding="utf-8"))
+        yield {"labels": len(chosen), "variant": variant, "seed": seed, **figures}
+
+
+def _trained_on(
+    workshop: Workshop,
+    measured: Measured,
+    chosen: np.ndarray,
+    variant: str,
+    folder: Path,
+    schedule: Schedule,
+    steps: int,
+    seed: int,
+) -> dict[str, float]:
+    """The errors of an estimator that knows the labels of the `chosen` people alone."""
+    shapes, unlabelled = VARIANTS[variant]
+    told = np.isin(measured.person, chosen)
+    known = replace(measured.labels, bfp=np.where(told, measured.labels.bfp, np.nan))
+    network = workshop.network(ESTIMATOR, seed=seed)
+    if shapes:
+        network.load_state_dict(workshop.estimator_shapes().state_dict())
+        schedule = replace(schedule, slow={"encoder.": 0.2})
+    else:
+        bodyfat.set_scales(network, measured.labels)
+    samples = measured.scans(_of_part(measured, "training") if unlabelled else chosen)
+    loss = bodyfat.BodyFatLoss(bodyfat.ShapeScale.of(measured.store))
+    trained = train(
+        network, _drawn(samples, measured.scans(chosen), steps * schedule.batch, seed),
+        bodyfat.ScanBatches(measured.store, known, twice=unlabelled), loss, schedule, folder,
+        seed=seed, device=workshop.device, teacher=loss.follow if unlabelled else None,
+    )  # fmt: skip
+    held_out = measured.scans(_of_part(measured, "choice", labelled=True))
+    return bodyfat.errors(trained, measured.store, measured.labels, held_out)
+
+
+def _of_part(measured: Measured, part: Part, *, labelled: bool = False) -> np.ndarray:
+    """The rows of the people of a part; `labelled`: of those with a DXA reading."""
+    people = measured.people
+    return np.flatnonzero(people["part"].eq(part) & (people[REFERENCE].notna() | (not labelled)))
 
 
 def _drawn(samples: np.ndarray, labelled: np.ndarray, count: int, seed: int) -> np.ndarray:
