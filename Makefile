@@ -5,6 +5,8 @@
 #   make test-slow  the slow ones: many kills, long simulations
 #   make lint       style of the source text
 #   make bench      the benchmarks of docs/benchmarks.md
+#   make docs       the documentation as a site, in build/site; a broken link or anchor fails
+#   make validation the requirements of docs/validation.md, with how their tests ended
 #   make screenshots  the pictures of the dashboard in docs/pictures, of the workspace ./demo; needs Chromium
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -14,7 +16,7 @@ WORKERS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test test-slow lint bench screenshots clean
+.PHONY: setup demo test test-slow lint bench docs validation screenshots clean
 
 setup: $(INSTALLED)
 
@@ -48,6 +50,14 @@ lint: setup
 bench: setup
 	@echo "==> Benchmarks"
 	@for script in startup ingest statistics_speed analysis body_forward measuring_bodies rendering cohort_rendering avatars runs report_writing dashboard; do echo "--> $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+validation: setup
+	@echo "==> The tests behind each requirement, and docs/validation.md with their results"
+	@$(BIN)/python -m tools.documentation.validation
+
+docs: setup
+	@echo "==> The documentation: build/site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 screenshots: setup
 	@test -d demo || $(MAKE) demo

@@ -22,7 +22,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -34,7 +34,8 @@ _SHELL = re.compile(r"[|<>;&*$`(]")
 _PASSING = re.compile(
     r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?(?: UTC)?"  # times
     r"|\b[\d.,]+ (?:s|ms|kB|KB|MB|bytes|GiB)\b"  # durations and sizes
-    r"|\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b…?"  # hashes
+    r"|(?:\b[0-9a-f]{2}/)?\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b…?"  # hashes, and folders by them
+    r"|\b(?:calliper|torch),? [\d.]+\S*"  # versions
     r"|\b[0-9a-f]{4}(?: [0-9a-f]{4}){7}\b"  # fingerprints of keys
     r"|(?<=\.\d{6})\d+"  # digits in which processors of another kind may differ
     r"|\s+"
@@ -61,10 +62,16 @@ def examples(page: str) -> list[Example]:
     return [Example(m[1], m[2], m[3], m.start(3), m.end(3)) for m in BLOCK.finditer(page)]
 
 
-def run_page(path: Path, folder: Path) -> str:
-    """Run a page's examples in the folder; return the page with what was printed. Raises ExampleError."""
+def run_page(path: Path, folder: Path, stand_ins: Mapping[str, str] | None = None) -> str:
+    """Run a page's examples in the folder; return the page with what was printed. Raises ExampleError.
+
+    `stand_ins`: what is put in the place of names that are examples, such as the address of a server.
+    """
     page = path.read_text(encoding="utf-8")
+    for example_name, real_name in (stand_ins or {}).items():
+        page = page.replace(example_name, real_name)
     place = {"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb", "PATH": f"{_launcher(folder)}:{os.environ['PATH']}"}
+    place |= {"DOCS": str(ROOT / "docs"), "CALLIPER_ACTOR": "coordinator"}
     parts, position = [], 0
     variables: dict[str, object] = {"__name__": "__main__"}
     with patch.dict(os.environ, place), contextlib.chdir(folder):
@@ -74,6 +81,7 @@ def run_page(path: Path, folder: Path) -> str:
             position = example.end
             text = example.text
             if example.title:
+                Path(example.title).parent.mkdir(parents=True, exist_ok=True)
                 Path(example.title).write_text(text, encoding="utf-8")
             elif example.language == "console":
                 text = "".join(_console(path.name, text))
@@ -81,7 +89,10 @@ def run_page(path: Path, folder: Path) -> str:
                 with contextlib.redirect_stdout(io.StringIO()):
                     exec(compile(text, path.name, "exec"), variables)
             parts.append(text)
-    return "".join([*parts, page[position:]])
+    printed = "".join([*parts, page[position:]])
+    for example_name, real_name in (stand_ins or {}).items():
+        printed = printed.replace(real_name, example_name)
+    return printed
 
 
 def differences(said: str, printed: str) -> list[str]:

@@ -29,7 +29,7 @@ def take(workspace: Path) -> None:
         )
         page.goto(f"{report.as_uri()}/report.html")
         page.screenshot(path=PICTURES / "tutorial-report.png")
-        page.locator("h2", has_text="Summary").evaluate("heading => heading.scrollIntoView()")
+        page.locator("h2", has_text="Summary").evaluate("heading => window.scrollTo(0, heading.getBoundingClientRect().top + window.scrollY - 60)")
         page.screenshot(path=PICTURES / "tutorial-summary.png")
         figure = page.locator("figure", has_text="Bland").first
         figure.evaluate("figure => window.scrollTo(0, figure.getBoundingClientRect().top + window.scrollY - 60)")
