@@ -57,7 +57,7 @@ validation: setup
 
 docs: setup
 	@echo "==> The documentation: build/site/index.html"
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 screenshots: setup
 	@test -d demo || $(MAKE) demo

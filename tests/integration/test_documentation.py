@@ -6,7 +6,10 @@ import re
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from calliper.default_command import DEFAULT, WithDefault  # noqa: E402
 from tools.documentation.examples import differences, examples, run_page  # noqa: E402
 
 DOCS = ROOT / "docs"
+ASKED = re.compile(r"<(?:script|link|img|iframe|source|video)\b[^>]*?\b(?:src|href)=\"((?:https?:)?//[^\"]+)")
 PAGES = sorted(DOCS.rglob("*.md"))
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
 RUN = [name for name in NAMES if any(part.language == "console" for part in examples((DOCS / name).read_text("utf-8")))]
@@ -118,7 +122,7 @@ def test_the_site_is_built_and_asks_no_other_host(site: Path) -> None:
     assert len(pages) >= len(PAGES)
     for page in pages:
         text = page.read_text(encoding="utf-8")
-        asked = re.findall(r"<(?:script|link|img|iframe|source|video)\b[^>]*?\b(?:src|href)=\"((?:https?:)?//[^\"]+)", text)
+        asked = ASKED.findall(text)
         assert not asked, f"{page.name}: {asked}"
         assert 'class="mermaid"' not in text  # Material would fetch Mermaid's script for it
     assert "<math" in (site / "formulas.html").read_text(encoding="utf-8")
@@ -132,11 +136,27 @@ def test_the_site_works_in_a_browser_without_the_network(site: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if not browser:
         pytest.skip("needs Chromium: apt-get install chromium")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
     asked: list[str] = []
-    with playwright.sync_playwright() as started:
-        page = started.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"]).new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        for name in ("index.html", "tutorial.html", "formulas.html", "architecture.html", "statistics.html"):
-            page.goto((site / name).as_uri(), wait_until="load")
+    try:
+        with playwright.sync_playwright() as started:
+            page = started.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"]).new_page()
+            page.on("request", lambda request: asked.append(request.url))
+            for name in ("tutorial.html", "formulas.html", "architecture.html", "index.html"):
+                page.goto(f"{address}/{name}", wait_until="load")
+            page.locator("input.md-search__input").fill("limits of agreement")
+            page.locator(".md-search-result__link").first.wait_for(timeout=60_000)
+            for name in ("index.html", "formulas.html"):
+                page.goto((site / name).as_uri(), wait_until="load")
+    finally:
+        server.shutdown()
+        server.server_close()
     assert asked
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert [url for url in asked if not url.startswith((address, "file:", "data:", "blob:"))] == []
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *words: object) -> None:
+        pass

@@ -34,7 +34,7 @@ def picture(source: str, language: str, css_class: str, options: dict, md: Any, 
 
     file = file_of(source)
     if not file.is_file():
-        raise SuperFencesException(f"Not drawn yet: {source.strip()[:60]!r}. Run python -m tools.documentation.diagrams")
+        raise SuperFencesException(f"Not drawn: {source.strip()[:50]!r}. Run python -m tools.documentation.diagrams")
     return (
         f'<div class="{css_class}">{file.read_text(encoding="utf-8")}</div>'
         f"<details><summary>The diagram as text</summary><pre>{html.escape(source)}</pre></details>"

@@ -143,9 +143,8 @@ def _run(command: str) -> tuple[int, str]:
     words = shlex.split(command)
     if words[0] == "calliper" and not _SHELL.search(command):
         return _calliper(words)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )  # fmt: skip
+    shell = ["bash", "-euo", "pipefail", "-c", command]
+    done = subprocess.run(shell, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return done.returncode, done.stdout
 
 

@@ -24,6 +24,9 @@ def mathml(latex: str, *, display: str) -> str:
         text = convert(latex.strip(), display=display)
     except Exception as error:  # its errors have no common class
         raise ValueError(f"The formula {latex.strip()!r} is not understood: {error!r}") from error
+    bare = re.sub(r"\\[{}]", "", latex)
+    if bare.count("{") != bare.count("}"):  # the converter passes over it
+        raise ValueError(f"The formula {latex.strip()!r} is not understood: braces without their other half")
     left = re.search(r">\\\w+<", text)
     if left:
         raise ValueError(f"The formula {latex.strip()!r} has an unknown command: {left[0][1:-1]}")

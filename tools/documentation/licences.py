@@ -27,13 +27,14 @@ def licence(package: str) -> str:
     if package in READ:
         return READ[package]
     told = metadata(package)
-    if told["License-Expression"]:
-        return told["License-Expression"]
+    expression = told.get("License-Expression")
+    if expression:
+        return expression
     classes = [line.rpartition(" :: ")[2] for line in told.get_all("Classifier", []) if line.startswith("License")]
     classes = [name for name in classes if name not in ("OSI Approved", "Other/Proprietary License")]
     if classes:
         return ", ".join(classes)
-    free = (told["License"] or "").strip().splitlines()
+    free = (told.get("License") or "").strip().splitlines()
     return re.sub(r"\s+", " ", free[0])[:80] if free else "not stated in its metadata"
 
 
@@ -62,16 +63,17 @@ def table() -> str:
     groups = {"always": needed(project["dependencies"])}
     for extra in EXTRAS:
         groups[extra] = needed(project["optional-dependencies"][extra]) - groups["always"]
-    direct = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
-    direct |= {canonicalize_name(Requirement(text).name) for x in EXTRAS for text in project["optional-dependencies"][x]}
+    asked = [*project["dependencies"], *(text for extra in EXTRAS for text in project["optional-dependencies"][extra])]
+    direct = {canonicalize_name(Requirement(text).name) for text in asked}
     lines = []
     for group, packages in groups.items():
         title = "Always installed" if group == "always" else f"With the extra `{group}`"
-        lines += [f"### {title}", "", "| licence | packages (those that Calliper itself asks for in bold) |", "|---|---|"]
+        lines += [f"### {title}", "", "| licence | packages (bold: those that Calliper itself asks for) |", "|---|---|"]
         by_licence: dict[str, list[str]] = defaultdict(list)
         for package in sorted(packages):
             by_licence[licence(package)].append(f"**{package}**" if package in direct else package)
-        lines += [f"| {name.replace('|', '/')} | {', '.join(by_licence[name])} |" for name in sorted(by_licence, key=str.lower)]
+        for name in sorted(by_licence, key=str.lower):
+            lines.append(f"| {name.replace('|', '/')} | {', '.join(by_licence[name])} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 WIDTH, HEIGHT = 1000, 780
+# Just below the banner, which stays where it is.
+SHOW = "element => window.scrollTo(0, element.getBoundingClientRect().top + window.scrollY - 60)"
 
 
 def take(workspace: Path) -> None:
@@ -29,10 +31,9 @@ def take(workspace: Path) -> None:
         )
         page.goto(f"{report.as_uri()}/report.html")
         page.screenshot(path=PICTURES / "tutorial-report.png")
-        page.locator("h2", has_text="Summary").evaluate("heading => window.scrollTo(0, heading.getBoundingClientRect().top + window.scrollY - 60)")
+        page.locator("h2", has_text="Summary").evaluate(SHOW)
         page.screenshot(path=PICTURES / "tutorial-summary.png")
-        figure = page.locator("figure", has_text="Bland").first
-        figure.evaluate("figure => window.scrollTo(0, figure.getBoundingClientRect().top + window.scrollY - 60)")
+        page.locator("figure", has_text="Bland").first.evaluate(SHOW)
         page.screenshot(path=PICTURES / "tutorial-agreement.png")
         page.goto(f"{report.as_uri()}/signatures-1.html")
         page.screenshot(path=PICTURES / "tutorial-signatures.png")
