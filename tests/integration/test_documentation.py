@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ def test_commands_and_their_options_exist(name: str) -> None:
         assert not unknown, f"{name}: {line}: no such option: {unknown}"
 
 
+@cache
 def _command_line() -> Any:
     from calliper.app import app
 
@@ -91,6 +92,14 @@ def _command_line() -> Any:
 
 def test_the_commands_are_found() -> None:
     assert len(list(commands((DOCS / "tutorial.md").read_text(encoding="utf-8")))) > 12
+
+
+def test_pages_say_whether_checkpoints_are_packaged() -> None:
+    from models.checkpoints import packaged_checkpoints
+
+    none = re.compile(r"\b(?:no|none)\b.{0,60} is packaged", re.IGNORECASE)
+    said = [page.name for page in [ROOT / "README.md", *PAGES] if none.search(page.read_text(encoding="utf-8"))]
+    assert bool(said) == (not packaged_checkpoints()), said
 
 
 def test_an_example_that_is_not_so_is_noticed(tmp_path: Path) -> None:
@@ -116,7 +125,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.filterwarnings("ignore")  # of MkDocs and what it uses; its own about the documentation are errors
 def test_the_site_is_built_and_asks_no_other_host(site: Path) -> None:
     pages = sorted(site.rglob("*.html"))
     assert len(pages) >= len(PAGES)
