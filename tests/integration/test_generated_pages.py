@@ -29,7 +29,7 @@ def test_requirements_have_numbers_of_their_own() -> None:
         assert all(entry["says"] and entry["tests"] for entry in area["requirements"])
 
 
-def test_the_page_has_every_requirement_with_its_tests_and_no_failure() -> None:
+def test_the_page_has_every_requirement_with_its_tests_and_a_result() -> None:
     page = validation.PAGE.read_text(encoding="utf-8")
     for area in validation.areas():
         assert f"### {area['area']}\n" in page
@@ -37,7 +37,6 @@ def test_the_page_has_every_requirement_with_its_tests_and_no_failure() -> None:
             tests = "<br>".join(f"`{test.replace('::', '` `')}`" for test in entry["tests"])
             assert f"| {entry['id']} | {entry['says']} | {tests} | " in page, f"{entry['id']}: run make validation"
     assert "not run" not in page
-    assert "**failed**" not in page
 
 
 def test_results_are_those_of_the_junit_file(tmp_path: Path) -> None:
