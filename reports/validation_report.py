@@ -20,6 +20,7 @@ from reports.sections.body_measurements import body_measurements
 from reports.sections.calibration import calibration
 from reports.sections.change import change
 from reports.sections.comparisons import comparisons
+from reports.sections.decisions import decisions
 from reports.sections.deviations import deviations
 from reports.sections.fairness import fairness
 from reports.sections.intended_use import intended_use, protocol
@@ -107,6 +108,7 @@ def body(report: Bound) -> tuple[Section, ...]:
         methods(report),
         model_cards(report),
         agreement(report),
+        decisions(report),
         comparisons(report),
         subgroups(report),
         fairness(report),

@@ -18,11 +18,13 @@ from studies.calibration import calibration
 from studies.change import change
 from studies.cohort import cohort, groups_of
 from studies.criteria import claims, equivalence, judge
+from studies.decisions import bias_at_levels, cut_offs
 from studies.derived import EQUATIONS, OUTSIDE, Derived, derive_from
 from studies.deviations import deviations
 from studies.errors import DataError, PlanError
 from studies.fairness import fairness
 from studies.frames import Frames, canonical, measured
+from studies.intersections import intersections
 from studies.measurands import MEASURANDS
 from studies.nameless import without_names
 from studies.pairing import Paired, eligible_subjects, pair_frames, to_derive
@@ -119,6 +121,7 @@ def analyze(
         "comparisons": report["comparisons"],
         "subgroups": report["subgroups"],
     }
+    results["decision_levels"] = bias_at_levels(table, plan, results)
     results["criteria"] = judge(plan, results)
     results["equivalence"] = equivalence(plan, results)
     results["flow"] = paired.flow
@@ -192,8 +195,10 @@ def _further(
     repeated = precision(frames, plan, [plan.reference, *tests], eligible, results["tests"])
     return {
         "claims": claims(plan, results),
+        "cut_offs": cut_offs(table, plan, tests, results),
         "bmi": _bmi(frames, table, plan),
         "fairness": fairness(table, plan, tests[0], results["subgroups"]),
+        "intersections": intersections(table, plan, tests[0], results["subgroups"]),
         "precision": repeated,
         "change": change(table, plan, tests, repeated),
         "body_measurements": body_measurements(frames, plan, eligible),

@@ -5,6 +5,8 @@ All of the statistics are of `validation.fairness`; groups that the results do n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,43 +21,63 @@ MOST_PERMUTED = 20_000
 METRICS = ("mae", "bias")
 
 
-def fairness(table: pd.DataFrame, plan: Plan, index: str, subgroups: dict[str, Any]) -> dict[str, Any]:
-    """By subgroup of the plan {"tests", "left_out", "worst", "pooled", "detectable", "verdicts"}.
+@dataclass(frozen=True)
+class Part:
+    """A division of the pairs into groups. labels: the group of every row of the table, missing where there is none.
 
-    table: one row a pair, with a column of labels for each subgroup. subgroups: `results["subgroups"]`. tests: name ->
-    {"p_value", "p_adjusted" (Holm, over all tests of all subgroups), "statistic", "df1", "df2", "groups"}. worst: the
-    group whose metric is worst. pooled: the groups' values drawn to their mean as far as their noise warrants.
-    detectable: the smallest difference of bias from all others that a group's numbers could find. verdicts: against the
-    plan's margin of the bias and its criterion on the mean absolute error of all.
+    by_group: what is shown of each group, as of `results["subgroups"]`.
+    """
+
+    name: str
+    label: str
+    labels: pd.Series
+    by_group: dict[str, Any]
+
+
+def fairness(table: pd.DataFrame, plan: Plan, index: str, subgroups: dict[str, Any]) -> dict[str, Any]:
+    """`equality` by subgroup of the plan. subgroups: `results["subgroups"]`."""
+    parts = [
+        Part(item.name, item.title, table[item.name].astype("object"), subgroups.get(item.name, {}).get("by_group", {}))
+        for item in plan.subgroups
+    ]
+    return equality(parts, table, plan, index)
+
+
+def equality(parts: Sequence[Part], table: pd.DataFrame, plan: Plan, index: str) -> dict[str, Any]:
+    """By part {"label", "tests", "left_out", "worst", "pooled", "detectable", "verdicts"}.
+
+    table: one row a pair. tests: name -> {"p_value", "p_adjusted" (Holm, over all tests of all parts), "statistic",
+    "df1", "df2", "groups"}. worst: the group whose metric is worst. pooled: the groups' values drawn to their mean as
+    far as their noise warrants. detectable: the smallest difference of bias from all others that a group's numbers
+    could find. verdicts: against the plan's margin of the bias and its criterion on the mean absolute error of all.
     """
     found: dict[str, Any] = {}
-    made: list[tuple[str, str, Any]] = []
-    for subgroup in plan.subgroups:
-        by_group = subgroups.get(subgroup.name, {}).get("by_group", {})
+    made: list[tuple[Part, str, Any]] = []
+    for division in parts:
         shown = {
             group: content["tests"][index]
-            for group, content in by_group.items()
+            for group, content in division.by_group.items()
             if not content.get("suppressed") and not content["tests"].get(index, {}).get("suppressed")
             and content["tests"].get(index, {}).get("n")
         }  # fmt: skip
-        labels = table[subgroup.name].astype("object")
+        labels = division.labels
         rows = labels.isin(list(shown)).to_numpy() & table[index].notna().to_numpy()
-        part: dict[str, Any] = {"label": subgroup.title, "tests": {}, "left_out": {}}
+        part: dict[str, Any] = {"label": division.label, "tests": {}, "left_out": {}}
         if len(shown) > 1:
-            tests, part["left_out"] = _tests(table[rows], labels[rows], plan, index, subgroup.name)
-            made += [(subgroup.name, name, item) for name, item in tests.items()]
+            tests, part["left_out"] = _tests(table[rows], labels[rows], plan, index, division.name)
+            made += [(division, name, item) for name, item in tests.items()]
         else:
             part["left_out"] = {"all tests": "a comparison needs two groups of sufficient size"}
         part["worst"] = {metric: _worst(shown, metric) for metric in METRICS}
         part["pooled"] = {metric: pool for metric in METRICS if (pool := _pooled(shown, metric, plan)) is not None}
         part["detectable"] = _detectable(table[rows], labels[rows], plan, index) if len(shown) > 1 else {}
         part["verdicts"] = _verdicts(shown, plan)
-        found[subgroup.name] = part
+        found[division.name] = part
     adjusted = adjust_tests([item for _, _, item in made])
-    for (name, test, _), item in zip(made, adjusted, strict=True):
+    for (division, test, _), item in zip(made, adjusted, strict=True):
         told = item.to_dict()
-        told["groups"] = [group for group in subgroups[name]["by_group"] if group in told["groups"]]
-        found[name]["tests"][test] = {
+        told["groups"] = [group for group in division.by_group if group in told["groups"]]
+        found[division.name]["tests"][test] = {
             key: told[key] for key in ("statistic", "df1", "df2", "p_value", "p_adjusted", "groups")
         }
     return found

@@ -300,6 +300,32 @@ class Criterion(_Part):
         return f"at least {_plain(self.at_least)}"
 
 
+class DecisionLevel(_Part):
+    """A value of the reference at which somebody decides something; the bias is told there. A plain number will do."""
+
+    value: Number
+    name: Text | None = None
+    group: Text | None = None
+
+
+class CutOff(_Part):
+    """A value from which on people are told apart from those below: gives a 2 x 2 table.
+
+    index_value: the cut-off of the index test, where it is not that of the reference. group: among whom, as in a
+    criterion.
+    """
+
+    name: Text
+    value: Number
+    index_value: Number | None = None
+    group: Text | None = None
+
+
+def _level(value: Any) -> Any:
+    """A plain number is a level for everybody."""
+    return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 Days = Annotated[int, Field(ge=1, le=36_525)]
 
 
@@ -341,6 +367,12 @@ class Plan(_Part):
     subgroups: list[Subgroup] = Field(default_factory=list)
     margins: dict[str, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     criteria: list[Criterion] = Field(default_factory=list)
+    # Keys that came later are None when left out, so that older plans keep their hash.
+    intersections: list[Annotated[list[Text], Field(min_length=2, max_length=2)]] | None = None
+    decision_levels: Annotated[list[Annotated[DecisionLevel, BeforeValidator(_level)]], Field(min_length=1)] | None = (
+        None
+    )
+    cut_offs: Annotated[list[CutOff], Field(min_length=1)] | None = None
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     level: Annotated[Number, Field(gt=0.5, lt=1)] = 0.95
@@ -381,6 +413,12 @@ class Plan(_Part):
         _unique([criterion.name for criterion in value], "criterion name")
         return value
 
+    @field_validator("cut_offs")
+    @classmethod
+    def _cut_off_names(cls, value: list[CutOff] | None) -> list[CutOff] | None:
+        _unique([cut.name for cut in value or []], "cut-off name")
+        return value
+
     @field_validator("margins")
     @classmethod
     def _margins(cls, value: dict[str, float]) -> dict[str, float]:
@@ -419,12 +457,28 @@ class Plan(_Part):
                     )
             if criterion.against is not None and criterion.against == (criterion.method or self.index):
                 raise _at(f"criteria[{position}].against", "A method cannot be compared with itself. Name another.")
-            if criterion.group is not None:
-                self._check_group(position, criterion.group)
+        self._check_intersections()
+        for part in ("criteria", "decision_levels", "cut_offs"):
+            for position, item in enumerate(getattr(self, part) or []):
+                if item.group is not None:
+                    self._check_group(f"{part}[{position}].group", item.group)
         return self
 
-    def _check_group(self, position: int, text: str) -> None:
-        path = f"criteria[{position}].group"
+    def _check_intersections(self) -> None:
+        names = [subgroup.name for subgroup in self.subgroups]
+        seen: list[set[str]] = []
+        for position, pair in enumerate(self.intersections or []):
+            path = f"intersections[{position}]"
+            for name in pair:
+                if name not in names:
+                    raise _at(path, f"'{name}' is not a subgroup of this plan. {suggestion(name, names)}")
+            if pair[0] == pair[1]:
+                raise _at(path, f"'{pair[0]}' cannot be crossed with itself. Name two subgroups.")
+            if set(pair) in seen:
+                raise _at(path, f"{pair[0]} and {pair[1]} are there twice. Write them once.")
+            seen.append(set(pair))
+
+    def _check_group(self, path: str, text: str) -> None:
         name, separator, group = text.partition("=")
         known = {subgroup.name: subgroup for subgroup in self.subgroups}
         if not separator or not group:
@@ -444,6 +498,15 @@ class Plan(_Part):
     def tests(self) -> list[str]:
         """The index test and the comparators, in this order."""
         return [self.index, *self.comparators]
+
+    @property
+    def crossings(self) -> list[tuple[Subgroup, Subgroup]]:
+        """The intersections of subgroups: those that the plan names, else sex with each of the others."""
+        known = {subgroup.name: subgroup for subgroup in self.subgroups}
+        if self.intersections is not None:
+            return [(known[first], known[second]) for first, second in self.intersections]
+        sexes = [item for item in self.subgroups if item.attribute == "sex"][:1]
+        return [(sex, other) for sex in sexes for other in self.subgroups if other is not sex]
 
     @property
     def attributes(self) -> list[str]:

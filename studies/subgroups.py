@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from studies.decisions import levels_of
 from studies.disclosure import hidden
 from studies.plan_model import Plan
 from validation.agree import agree
@@ -42,6 +43,7 @@ def agreement(table: pd.DataFrame, plan: Plan, tests: Sequence[str]) -> dict[str
         limits=plan.limits or "exact",
         repeated=plan.repeated or "varying",
         minimum_cell=plan.minimum_cell,
+        decision_levels=levels_of(plan),
         secondary=False,  # seen to above, where labels are left out
     ).to_dict()
     for subgroup in plan.subgroups:

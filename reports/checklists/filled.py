@@ -31,6 +31,8 @@ NEEDS: dict[str, tuple[str, Callable[[Bound], bool]]] = {
     ),
     "subgroups": ("no subgroup in the plan", lambda report: bool(report.results.get("subgroups"))),
     "run": ("no run of a model", lambda report: bool(report.results.get("run"))),
+    "cut_offs": ("no cut-off in the plan", lambda report: bool(report.results.get("cut_offs"))),
+    "decision_levels": ("no decision level in the plan", lambda report: bool(report.results.get("decision_levels"))),
     "criteria": ("no criterion in the plan", lambda report: bool(report.results.get("criteria"))),
     "precision": ("no replicates", lambda report: _methods_with(report, "n")),
     "enough_df": ("too few replicates", lambda report: _methods_with(report, "enough")),
@@ -45,10 +47,10 @@ def status_of(item: Item, report: Bound, places: Mapping[str, str]) -> tuple[str
     """The status of an item, and what is open in words."""
     given = [path for path in item.asks if answer(report.protocol, path) is not None]
     open_ = [path for path in item.asks if path not in given]
-    if item.unless and not given:
-        return NOT_APPLICABLE, [item.unless]
     lacking = bool(item.needs) and not NEEDS[item.needs][1](report)
     told = item.place in places and not lacking
+    if item.unless and not given and not told:
+        return NOT_APPLICABLE, [item.unless]
     lacks = [NEEDS[item.needs][0]] if lacking else []
     if not open_ and (told or (given and not lacking)):
         return IN_REPORT, []

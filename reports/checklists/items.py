@@ -78,9 +78,10 @@ STARD = Checklist(
         Item("10a", "The index test, to be repeated", "methods", asks=("index_test.device",)),
         Item("10b", "The reference standard, to be repeated", "methods", asks=("reference_standard.device",)),
         Item("11", "Why this reference standard", asks=("reference_standard.rationale",)),
-        Item("12a", "Cut-offs of the index test", asks=("index_test.cut_offs",),
+        Item("12a", "Cut-offs of the index test", "cut-offs", "cut_offs", asks=("index_test.cut_offs",),
              unless="the result is a value, not a category"),
-        Item("12b", "Cut-offs of the reference standard", unless="the result is a value, not a category"),
+        Item("12b", "Cut-offs of the reference standard", "cut-offs", "cut_offs",
+             unless="the result is a value, not a category"),
         Item("13a", "What was known to those who made or read the index test", asks=("process.blinding_index",)),
         Item("13b", "What was known to those who assessed the reference", asks=("process.blinding_reference",)),
         Item("14", "Methods for estimating and comparing accuracy", "statistics"),
@@ -210,6 +211,7 @@ EP09 = Checklist(
         Item("g", "Bias across the measuring interval", "calibration", "pairs"),
         Item("h", "Outlying differences: what they change", "sensitivity", "pairs"),
         Item("i", "Limit of acceptance, set beforehand", "criteria", "criteria"),
+        Item("j", "Bias at medical decision levels, with its interval", "decision-levels", "decision_levels"),
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.bound import Bound, is_hidden, metric_of
@@ -17,45 +18,85 @@ _TONES = {"meets": "good", "fails": "bad", "not enough data to say": "unsure"}
 
 
 def fairness(report: Bound) -> Section:
-    found = report.results.get("fairness") or {}
     title = "Fairness"
+    crossed = intersections(report)
+    more = (crossed,) if crossed else ()
+    found = report.results.get("fairness") or {}
     who = report.spoken(report.index)
     if not found:
         text = "The plan names no subgroup, so nothing can be said of whether everyone is measured equally well."
-        return Section("fairness", title, (Paragraph(text),))
+        return Section("fairness", title, (Paragraph(text), *more))
     if not any(item["tests"] for item in found.values()):
         text = "No two groups of a subgroup are large enough to be compared."
-        return Section("fairness", title, (Paragraph(text),))
+        return Section("fairness", title, (Paragraph(text), *more))
     intro = (
         f"Does {who} err alike in every group? Equal bias is tested by Welch's analysis of variance, equal spread by "
-        "the "
-        "test of Brown and Forsythe, an equal mean absolute error by permuting the labels. p-values are adjusted after "
-        "Holm for all of these tests. A test that finds nothing is no proof of equality: the smallest difference that "
-        "a group's numbers could have found is given beside it."
+        "the test of Brown and Forsythe, an equal mean absolute error by permuting the labels. p-values are adjusted "
+        "after Holm for all of these tests. A test that finds nothing is no proof of equality: the smallest difference "
+        "that a group's numbers could have found is given beside it."
     )
-    told = [item for name in found if (item := _sentence(report, name))]
+    told = [_sentence(report, "fairness", name) for name in found]
     blocks: list[Any] = [Paragraph(intro), List(tuple(told)), _tests_table(report), _groups_table(report)]
-    return Section("fairness", title, tuple(blocks))
+    return Section("fairness", title, (*blocks, *more))
 
 
-def _sentence(report: Bound, name: str) -> tuple[Inline, ...] | None:
-    part = report.results["fairness"][name]
+def intersections(report: Bound) -> Section | None:
+    """People by two attributes at once; None where the analysis crosses none."""
+    found = report.results.get("intersections") or {}
+    if not found:
+        return None
+    title = "Intersections"
+    if not any(item["by_group"] for item in found.values()):
+        return Section("intersections", title, (Paragraph("Nobody was analysed of whom two attributes are recorded."),))
+    shown = any(not is_hidden(cell) for item in found.values() for cell in item["by_group"].values())
+    intro = (
+        f"Does {report.spoken(report.index)} err alike where two attributes meet? Intersections hold few people, so "
+        "that intervals are wide; they are those of the jackknife. Where too few are in one, it is not shown, nor is "
+        "one that would reveal it."
+    )
+    if not shown:
+        text = "Not enough data: no intersection is large enough to be shown."
+        return Section("intersections", title, (Paragraph(intro), Paragraph(text)))
+    told = [_sentence(report, "intersections", name) for name in found]
+    blocks: list[Any] = [Paragraph(intro), List(tuple(told))]
+    if any(item["tests"] for item in found.values()):
+        blocks.append(_crossed_tests_table(report))
+    blocks += [_crossed_table(report, position, name) for position, name in enumerate(found, start=1)]
+    return Section("intersections", title, tuple(blocks))
+
+
+def _label(report: Bound, where: str, name: str, group: str) -> str:
+    """A group's name for people, be it of one attribute or of two."""
+    if where == "fairness":
+        return group_label(group, name)
+    part = report.results[where][name]
+    pairs = zip(part["by_group"][group]["groups"], part["attributes"], strict=True)
+    return " × ".join(group_label(one, attribute) for one, attribute in pairs)
+
+
+def _inside(label: str) -> str:
+    """The label of an attribute, or of two, inside a sentence."""
+    return " × ".join(inside(one) for one in label.split(" × "))
+
+
+def _sentence(report: Bound, where: str, name: str) -> tuple[Inline, ...]:
+    part = report.results[where][name]
     if not part["tests"]:
         return (f"{sentence(part['label'])}: not tested, since fewer than two groups are large enough.",)
     level = report.plan.get("level", 0.95)
     differ = [key for key, item in part["tests"].items() if significant(item["p_adjusted"], level)]
-    who, label = report.spoken(report.index), inside(part["label"])
+    who, label = report.spoken(report.index), _inside(part["label"])
     if not differ:
         return (f"{sentence(part['label'])}: the data do not show that {who} errs differently between groups.",)
     words = listed(inside(_TESTS.get(key, key)) for key in differ)
     first = differ[0]
     verb = "differs" if len(differ) == 1 else "differ"
     out: list[Inline] = [f"{sentence(part['label'])}: the {words} of {who} {verb} between groups ("]
-    out += [report.p("fairness", name, "tests", first, "p_adjusted", prose=True)]
+    out += [report.p(where, name, "tests", first, "p_adjusted", prose=True)]
     out.append(f" for the {inside(_TESTS.get(first, first))})" if len(differ) > 1 else ")")
     worst = part["worst"].get("mae")
     if worst and "equal mae" in differ:
-        out.append(f"; by {label} the error is largest for {group_label(worst, name)}")
+        out.append(f"; by {label} the error is largest for {_label(report, where, name, worst)}")
     return (*out, ".")
 
 
@@ -71,9 +112,7 @@ def _tests_table(report: Bound) -> Table:
             rows.append(Row(cells, indent=1))
         if not part["tests"]:
             rows.append(Row(("Not tested", "fewer than two groups of sufficient size", ABSENT, ABSENT), indent=1))
-        left += [
-            f"{part['label']}, {_TESTS.get(key, key)}: {why}." for key, why in part["left_out"].items() if part["tests"]
-        ]
+        left += _left_out(part)
     return Table(
         "table-equality",
         f"Tests of equality of {report.spoken(report.index)} between groups.",
@@ -88,66 +127,124 @@ def _tests_table(report: Bound) -> Table:
     )
 
 
+def _left_out(part: Mapping[str, Any]) -> list[str]:
+    """Why tests could not be made, where others could."""
+    if not part["tests"]:
+        return []
+    return [f"{part['label']}, {_TESTS.get(key, key)}: {why}." for key, why in part["left_out"].items()]
+
+
+def _crossed_tests_table(report: Bound) -> Table:
+    rows: list[Row] = []
+    left: list[str] = []
+    for name, part in report.results["intersections"].items():
+        if part["tests"]:
+            rows.append(Row((sentence(part["label"]),), kind="group"))
+        for key, item in part["tests"].items():
+            path = ("intersections", name, "tests", key)
+            cells = (_TESTS.get(key, key), str(len(item["groups"])))
+            rows.append(Row((*cells, report.p(*path, "p_value"), report.p(*path, "p_adjusted")), indent=1))
+        left += _left_out(part)
+    return Table(
+        "table-intersection-equality",
+        f"Tests of equality of {report.spoken(report.index)} between intersections, adjusted for all of them.",
+        (
+            Column("Equal between intersections", width=2.4),
+            Column("Intersections", "right"),
+            Column("p", "right"),
+            Column("p, adjusted", "right"),
+        ),
+        tuple(rows),
+        notes=tuple(left),
+    )
+
+
 def _groups_table(report: Bound) -> Table:
     """Every group with its number, even where it is too small: what a reviewer asks to see of each."""
-    verdicts = [metric for metric in ("mae", "bias") if _has_verdict(report, metric)]
+    verdicts = _verdicts(report, "fairness")
     rows: list[Row] = []
     for name, part in report.results["fairness"].items():
         rows.append(Row((sentence(part["label"]),), kind="group"))
         by_group = (report.results.get("subgroups") or {}).get(name, {}).get("by_group") or {}
-        for group in by_group:
-            path = ("subgroups", name, "by_group", group, "tests", report.index)
-            found = report.at(path) or {}
-            title = group_label(group, name)
-            if is_hidden(found) or is_hidden(by_group[group]) or not found.get("n"):
-                rows.append(Row((title, "too few", *(("insufficient n",) + ("",) * (2 + len(verdicts)))), indent=1))
-                continue
-            detectable = ("fairness", name, "detectable", group)
-            cells: list[Any] = [report.count(*path, "n")]
-            cells += [report.cell(*path, "mae", who=title), report.cell(*path, "bias", who=title)]
-            cells.append(report.value(*detectable) if report.at(detectable) is not None else ABSENT)
-            for metric in verdicts:
-                verdict = report.at(("fairness", name, "verdicts", metric, "groups", group))
-                cells.append(Badge(_SHORT.get(verdict, verdict), _TONES.get(verdict, "neutral")) if verdict else ABSENT)
-            rows.append(Row((title, *cells), indent=1))
-    margins = [
-        f"{sentence(metric_of(report, metric)[0])}: against "
-        f"{'±' if metric == 'bias' else 'at most '}{number(_margin(report, metric), 2)} {report.points}."
-        for metric in verdicts
-    ]
+        rows += [_group_row(report, "fairness", name, group, by_group[group], verdicts, indent=1) for group in by_group]
     return Table(
         "table-groups",
         f"{sentence(report.spoken(report.index))} in every group of the plan; {report.level} intervals in brackets.",
-        (
-            Column("Group", width=1.7),
-            Column("n", "right", width=0.8),
-            Column(f"MAE ({report.pp})", "right", width=1.2),
-            Column(f"Bias ({report.pp})", "right", width=1.3),
-            Column(f"Detectable gap ({report.pp})", "right", width=1.1),
-            *(Column({"mae": "Error", "bias": "Bias"}[metric], "left", "Verdict", 1.2) for metric in verdicts),
-        ),
+        _group_columns(report, "Group", verdicts),
         tuple(rows),
         notes=(
             "Detectable gap: the smallest difference of a group's bias from that of all the others that its numbers "
-            "find "
-            "with a power of 80%. Insufficient n: fewer subjects than the plan's minimum cell, or a group that would "
-            "reveal such a one. Undecided: the interval lies on both sides of the margin.",
-            *margins,
+            "find with a power of 80%. Insufficient n: fewer subjects than the plan's minimum cell, or a group that "
+            "would reveal such a one. Undecided: the interval lies on both sides of the margin.",
+            *_margins(report, "fairness", verdicts),
             *report.why(),
         ),
     )
 
 
-def _has_verdict(report: Bound, metric: str) -> bool:
-    return any(metric in part["verdicts"] for part in report.results["fairness"].values())
-
-
-def _margin(report: Bound, metric: str) -> float | None:
-    return next(
-        (
-            part["verdicts"][metric]["margin"]
-            for part in report.results["fairness"].values()
-            if metric in part["verdicts"]
+def _crossed_table(report: Bound, position: int, name: str) -> Table:
+    part = report.results["intersections"][name]
+    verdicts = _verdicts(report, "intersections")
+    rows = [
+        _group_row(report, "intersections", name, cell, content, verdicts) for cell, content in part["by_group"].items()
+    ]
+    return Table(
+        f"table-intersection-{position}",
+        f"{sentence(report.spoken(report.index))} by {_inside(part['label'])}; {report.level} intervals in brackets.",
+        _group_columns(report, sentence(part["label"]), verdicts),
+        tuple(rows),
+        notes=(
+            "Insufficient n: fewer subjects than the plan's minimum cell, or an intersection that would reveal such a "
+            "one. Intersections that nobody is in are left out.",
+            *_margins(report, "intersections", verdicts),
+            *report.why(),
         ),
-        None,
     )
+
+
+def _group_row(
+    report: Bound, where: str, name: str, group: str, content: Mapping[str, Any], verdicts: Sequence[str],
+    *, indent: int = 0,
+) -> Row:  # fmt: skip
+    place = "subgroups" if where == "fairness" else where
+    path = (place, name, "by_group", group, "tests", report.index)
+    found = report.at(path) or {}
+    title = _label(report, where, name, group)
+    if is_hidden(found) or is_hidden(content) or not found.get("n"):
+        return Row((title, "too few", *(("insufficient n",) + ("",) * (2 + len(verdicts)))), indent=indent)
+    detectable = (where, name, "detectable", group)
+    cells: list[Any] = [report.count(*path, "n")]
+    cells += [report.cell(*path, "mae", who=title), report.cell(*path, "bias", who=title)]
+    cells.append(report.value(*detectable) if report.at(detectable) is not None else ABSENT)
+    for metric in verdicts:
+        verdict = report.at((where, name, "verdicts", metric, "groups", group))
+        cells.append(Badge(_SHORT.get(verdict, verdict), _TONES.get(verdict, "neutral")) if verdict else ABSENT)
+    return Row((title, *cells), indent=indent)
+
+
+def _group_columns(report: Bound, header: str, verdicts: Sequence[str]) -> tuple[Column, ...]:
+    return (
+        Column(header, width=1.7),
+        Column("n", "right", width=0.8),
+        Column(f"MAE ({report.pp})", "right", width=1.2),
+        Column(f"Bias ({report.pp})", "right", width=1.3),
+        Column(f"Detectable gap ({report.pp})", "right", width=1.1),
+        *(Column({"mae": "Error", "bias": "Bias"}[metric], "left", "Verdict", 1.2) for metric in verdicts),
+    )
+
+
+def _verdicts(report: Bound, where: str) -> list[str]:
+    """The metrics on which groups have verdicts."""
+    parts = report.results[where].values()
+    return [metric for metric in ("mae", "bias") if any(metric in part["verdicts"] for part in parts)]
+
+
+def _margins(report: Bound, where: str, verdicts: Sequence[str]) -> list[str]:
+    """What each verdict is against."""
+    told = []
+    for metric in verdicts:
+        parts = report.results[where].values()
+        margin = next(part["verdicts"][metric]["margin"] for part in parts if metric in part["verdicts"])
+        sign = "±" if metric == "bias" else "at most "
+        told.append(f"{sentence(metric_of(report, metric)[0])}: against {sign}{number(margin, 2)} {report.points}.")
+    return told

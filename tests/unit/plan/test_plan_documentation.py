@@ -8,17 +8,33 @@ from pathlib import Path
 import pytest
 
 from studies.derived import EQUATIONS
-from studies.plan import METRICS, Criterion, EligibilityRule, Pairing, Plan, Privacy, Retention, Subgroup, load_plan
+from studies.plan import (
+    METRICS,
+    Criterion,
+    CutOff,
+    DecisionLevel,
+    EligibilityRule,
+    Pairing,
+    Plan,
+    Privacy,
+    Retention,
+    Subgroup,
+    load_plan,
+)
 
 PAGE = (Path(__file__).parents[3] / "docs" / "analysis-plan.md").read_text(encoding="utf-8")
 
 
-def test_its_example_is_a_plan():
-    examples = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert [load_plan(example).index for example in examples] == ["scan"]
+def test_its_examples_are_plans():
+    whole, levels = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert load_plan(whole).index == "scan"
+    plan = load_plan(whole + levels)
+    assert (len(plan.decision_levels), len(plan.cut_offs)) == (2, 2)
 
 
-@pytest.mark.parametrize("model", [Plan, Pairing, EligibilityRule, Subgroup, Criterion, Privacy, Retention])
+@pytest.mark.parametrize(
+    "model", [Plan, Pairing, EligibilityRule, Subgroup, Criterion, DecisionLevel, CutOff, Privacy, Retention]
+)
 def test_it_names_every_key(model):
     for key, field in model.model_fields.items():
         assert re.search(rf"`{field.alias or key}[`:]", PAGE), key

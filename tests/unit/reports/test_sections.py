@@ -18,6 +18,7 @@ from reports.sections.body_measurements import body_measurements
 from reports.sections.calibration import calibration
 from reports.sections.change import change
 from reports.sections.comparisons import comparisons
+from reports.sections.decisions import decisions
 from reports.sections.deviations import deviations
 from reports.sections.fairness import fairness
 from reports.sections.intended_use import intended_use, protocol
@@ -77,9 +78,9 @@ def test_every_number_of_the_whole_report_stands_in_the_results(study: StudyAnal
 def test_ids_of_the_whole_report_are_there_once_and_its_sections_are_those_that_were_asked_for(report: Bound) -> None:
     found = [section.id for section in body(report)]
     assert found == [
-        "summary", "intended-use", "participants", "scans", "methods", "model-cards", "agreement", "comparisons",
-        "subgroups", "fairness", "precision", "change", "body-measurements", "sensitivity", "calibration", "exclusions",
-        "deviations", "protocol", "provenance",
+        "summary", "intended-use", "participants", "scans", "methods", "model-cards", "agreement", "decisions",
+        "comparisons", "subgroups", "fairness", "precision", "change", "body-measurements", "sensitivity",
+        "calibration", "exclusions", "deviations", "protocol", "provenance",
     ]  # fmt: skip
 
 
@@ -301,3 +302,111 @@ def test_deviations_are_told_one_by_one(report: Bound) -> None:
     assert "Version 2 of the plan replaced a locked version: typo." in several
     assert "those of run 1, not of the newest, 3." in several
     assert said(deviations(bound(whole()))).startswith("None: the locked plan was carried out")
+
+
+# Decision levels, cut-offs and intersections --------------------------------------------------------------------------
+
+LEVELS: dict[str, Any] = {
+    "decision_levels": [25, {"name": "obesity", "value": 35, "group": "sex=F"}, 80],
+    "cut_offs": [
+        {"name": "High body fat", "value": 28},
+        {"name": "High in men", "value": 30, "index_value": 29, "group": "sex=M"},
+    ],
+}
+
+
+def test_the_bias_at_a_level_is_told_with_its_direction() -> None:
+    for shift, words in ((3, "over-reads"), (-3, "under-reads"), (-0.5, "shows no clear over- or under-reading of")):
+        report = bound(whole(shift=shift, plan=LEVELS))
+        told = said(decisions(report))
+        first, women = report.results["decision_levels"][:2]
+        bias = first["tests"]["scan"]["deming"]["estimate"]
+        number = f"{bias:.2f}".replace("-", "−")
+        assert f"At 25%: the scan {words} DXA, bias {number} percentage points (95% CI" in told
+        assert "Obesity, at 35% in women: the scan" in told
+        assert "The level lies above the highest DXA value, where the line is only continued." in told
+        shown = rows_of(decisions(report), "table-decision-levels")
+        assert ["Obesity: 35% in women"] in shown
+        assert shown[1][:2] == ["Scan", str(first["tests"]["scan"]["n"])]
+        assert women["tests"]["scan"]["n"] < first["tests"]["scan"]["n"]
+
+
+def test_who_is_found_at_a_cut_off_is_told_in_shares() -> None:
+    report = bound(whole(plan=LEVELS))
+    told = said(decisions(report))
+    everybody, men = (item["tests"]["scan"] for item in report.results["cut_offs"])
+    rates = [f"{everybody[rate]['estimate']:.1f}%" for rate in ("sensitivity", "specificity")]
+    assert f"High body fat, at 28%: the scan finds {rates[0]} (95% CI" in told
+    assert f"of the {everybody['positives']} subjects positive by DXA and leaves out {rates[1]}" in told
+    assert "High in men, at 30% in men: with a cut-off of its own at 29%, the scan finds" in told
+    assert "The cut-off of the scan is its own where the plan names one." in told
+    shown = rows_of(decisions(report), "table-two-by-two")
+    counts = [men[name] for name in ("n", "true_positive", "false_negative", "false_positive", "true_negative")]
+    assert shown[4][:6] == ["Scan", *map(str, counts)]
+    assert sum(counts[1:]) == counts[0]
+    assert rows_of(decisions(report), "table-cut-offs")[1][1].startswith(rates[0].rstrip("%"))
+
+
+def test_a_cut_off_with_nobody_on_one_side_says_so() -> None:
+    cuts = [{"name": "Low", "value": 1}, {"name": "High", "value": 90}]
+    report = bound(whole(plan={"cut_offs": cuts, "decision_levels": None}))
+    told = said(decisions(report))
+    assert "Low, at 1%: the scan finds 100.0%" in told
+    assert "; nobody is negative by DXA." in told
+    assert "leaves out 100.0%" in told
+    assert "of those analysed; nobody is positive by DXA." in told
+
+
+def test_without_levels_and_cut_offs_nothing_is_made_up() -> None:
+    section = decisions(bound(whole(plan={"cut_offs": None, "decision_levels": None})))
+    assert "The plan names no value of body fat percentage at which something is decided" in said(section)
+    assert not any(isinstance(block, Table) for block in walk((section,)))
+
+
+def test_a_group_that_is_too_small_is_not_told_of_at_a_level() -> None:
+    def few_men(held: dict[str, Any]) -> dict[str, Any]:
+        people = held["subjects"]
+        men = people["sex"].eq("M") & (people["subject_id"] > "S012")
+        return {**held, "subjects": people.assign(sex=people["sex"].mask(men, "F"))}
+
+    told = said(decisions(bound(whole(plan=LEVELS, edit=few_men))))
+    assert "High in men, at 30% in men: not shown, since too few subjects are in the group." in told
+
+
+def test_intersections_are_shown_where_enough_people_are_in_them() -> None:
+    report = bound(whole(size=120))
+    section = fairness(report)
+    told = said(section)
+    assert "Sex × Site: the data do not show that the scan errs differently between groups." in told
+    shown = {row[0]: row for row in rows_of(section, "table-intersection-1")}
+    assert list(shown) == ["Women × North", "Women × South", "Men × North", "Men × South"]
+    found = report.results["intersections"]["sex*site"]["by_group"]["F × south"]
+    assert shown["Women × South"][1] == str(found["n"])
+    assert shown["Women × South"][2].startswith(f"{found['tests']['scan']['mae']['estimate']:.2f} (")
+
+
+def test_an_intersection_that_is_read_differently_is_found_though_no_attribute_is() -> None:
+    """Women of one site and men of the other are over-read: each attribute by itself looks fair."""
+
+    def crossed(held: dict[str, Any]) -> dict[str, Any]:
+        people = held["subjects"].assign(site=["north", "north", "south", "south"] * 40)
+        other = people["subject_id"][(people["sex"] == "F") == (people["site"] == "south")]
+        rows = held["measurements"]
+        moved = rows["subject_id"].isin(other) & (rows["method"] == "scan") & (rows["measurand"] == "body_fat_percent")
+        measurements = rows.assign(value=rows["value"] + 4 * moved)
+        return {**held, "subjects": people, "measurements": measurements}
+
+    report = bound(whole(size=160, edit=crossed))
+    told = said(fairness(report))
+    assert "Sex: the data do not show that the scan errs differently between groups." in told
+    assert "Site: the data do not show that the scan errs differently between groups." in told
+    assert "Sex × Site: the bias and mean absolute error of the scan differ between groups (p < 0.001 for" in told
+    worst = report.results["intersections"]["sex*site"]["worst"]["mae"]
+    assert worst in ("F × south", "M × north")
+    assert f"by sex × site the error is largest for {'Women × South' if worst[0] == 'F' else 'Men × North'}" in told
+
+
+def test_intersections_that_are_too_small_are_not_enough_data(report: Bound) -> None:
+    told = said(fairness(report))
+    assert "Not enough data: no intersection is large enough to be shown." in told
+    assert not [block for block in walk((fairness(report),)) if getattr(block, "id", "").startswith("table-inter")]

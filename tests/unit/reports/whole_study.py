@@ -30,6 +30,8 @@ PLAN: dict[str, Any] = {
         {"name": "Error", "metric": "mae", "at_most": 3.5, "judged_by": "interval"},
         {"name": "Twice as close", "metric": "mae_ratio", "against": "scale", "at_most": 0.5, "judged_by": "interval"},
     ],
+    "decision_levels": [25],
+    "cut_offs": [{"name": "High body fat", "value": 28}],
     "resamples": 200,
 }
 CARD = {
