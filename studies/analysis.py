@@ -7,13 +7,13 @@ whatever identifiers.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pandas as pd
 
-from studies.body_measurements import body_measurements
+from studies.body_measurements import Taped, body_measurements, body_pairs, taped
 from studies.calibration import calibration
 from studies.change import change
 from studies.cohort import cohort, groups_of
@@ -49,11 +49,13 @@ class StudyAnalysis:
     pairs: one row a subject, visit and method: subject_id, visit, method, reference, test, difference (test −
     reference), mean, and a column of labels for each subgroup (missing where the subject is in no group).
     exclusions: level (subject, visit, measurement, method), subject_id, visit, measurement_id, method, reason.
+    body_pairs: the pairs behind `results["body_measurements"]`, as `pairs`, with the column measurand.
     """
 
     results: dict[str, Any]
     pairs: pd.DataFrame
     exclusions: pd.DataFrame
+    body_pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def analyze(
@@ -96,8 +98,9 @@ def analyze(
         if not empty:
             _check_pairs(paired, plan, tests[0])
         table = paired.table
-        for subgroup in plan.subgroups:
-            table[subgroup.name] = groups_of(frames, subgroup, plan)[table["occasion"].to_numpy()]
+        groups = {subgroup.name: groups_of(frames, subgroup, plan) for subgroup in plan.subgroups}
+        for name, labels in groups.items():
+            table[name] = labels[table["occasion"].to_numpy()]
     with progress.stage("Computing agreement"):
         report = agreement(table, plan, tests) if len(table) else _nothing(plan)
     measurand = MEASURANDS[plan.measurand]
@@ -127,13 +130,14 @@ def analyze(
     results["flow"] = paired.flow
     results["cohort"] = cohort(frames, plan, table)
     with progress.stage("Further analyses"):
-        results |= _further(frames, plan, tests, derived, paired, scans, results)
+        bodies = taped(frames, plan, eligible_subjects(frames, plan))
+        results |= _further(frames, plan, tests, derived, paired, bodies, scans, results)
     document = None if protocol is None else protocol["document"]
     results["deviations"] = deviations(plan, plan_status, tests[0], run, document, results)
     results["protocol"] = protocol
     results["notes"] = _notes(study, plan, plan_status, tests, paired, derived, table, results)
-    pairs, exclusions = names.give_back(_long(table, plan, tests)), names.give_back(paired.exclusions)
-    return StudyAnalysis(results, pairs, exclusions)
+    tables = (_long(table, plan, tests), paired.exclusions, body_pairs(bodies, frames, groups))
+    return StudyAnalysis(results, *map(names.give_back, tables))
 
 
 def _nothing(plan: Plan) -> dict[str, Any]:
@@ -187,6 +191,7 @@ def _further(
     tests: list[str],
     derived: Derived,
     paired: Paired,
+    bodies: dict[str, Taped],
     scans: pd.DataFrame | None,
     results: dict[str, Any],
 ) -> dict[str, Any]:
@@ -201,7 +206,7 @@ def _further(
         "intersections": intersections(table, plan, tests[0], results["subgroups"]),
         "precision": repeated,
         "change": change(table, plan, tests, repeated),
-        "body_measurements": body_measurements(frames, plan, eligible),
+        "body_measurements": body_measurements(bodies, plan),
         "sensitivity": sensitivity(frames, plan, tests, derived, table, paired.used, scans, results["tests"]),
         "calibration": calibration(table, paired.used, scans, plan, tests),
     }

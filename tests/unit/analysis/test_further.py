@@ -81,6 +81,22 @@ def test_girths_are_predictions_less_the_tape(held, results) -> None:
     assert found["agreement"]["mae"]["estimate"] == pytest.approx((wide["scan"] - wide["tape"]).abs().mean())
 
 
+def test_the_pairs_behind_the_girths_are_given_with_their_people(held) -> None:
+    analysis = whole()
+    rows = held["measurements"].query("measurand == 'waist_cm'")
+    rows = rows[rows["subject_id"].isin(adults(held))]
+    wide = rows.pivot(index=["subject_id", "visit"], columns="method", values="value").dropna()
+    found = analysis.body_pairs.query("measurand == 'waist_cm'").set_index(["subject_id", "visit"]).sort_index()
+    assert found.index.tolist() == wide.sort_index().index.tolist()
+    assert found["test"].tolist() == wide["scan"].sort_index().tolist()
+    assert found["reference"].tolist() == wide["tape"].sort_index().tolist()
+    assert (
+        found["difference"].mean() == analysis.results["body_measurements"]["waist_cm"]["agreement"]["bias"]["estimate"]
+    )
+    sexes = held["subjects"].set_index("subject_id")["sex"]
+    assert found["sex"].tolist() == sexes.loc[found.index.get_level_values("subject_id")].tolist()
+
+
 def test_failures_are_people_of_whom_no_scan_gave_a_value(held, results) -> None:
     failures = results["sensitivity"]["failures"]
     refused = set(held["scans"].query("status == 'indeterminate'")["subject_id"]) & adults(held)
