@@ -100,15 +100,12 @@ def prepare(workspace: Path, n: int) -> float:
         found = analyze(**inputs)
         seconds = time.perf_counter() - began
         phones = dict(zip(zip(codes, visits["visit"], strict=True), rng.choice(["phone-a", "phone-b"], n), strict=True))
-        rows = analyses.people_of(inputs, found.pairs, phones)
-        pairs = found.pairs.copy()
-        place = pd.MultiIndex.from_frame(rows[["subject_id", "visit"]])
-        pairs["row"] = place.get_indexer(pd.MultiIndex.from_frame(pairs[["subject_id", "visit"]]))
+        parts = analyses.parts_of(inputs, found, phones)
         with registry.writing() as connection:
             audit.append(connection, [audit.Event("ingest", "study", STUDY, {}, STUDY)])
         with registry.reading() as connection:
             key = analyses.analysis_key(analyses.content_version(connection), STUDY, None)
-        analyses.store(registry, key, found.results, pairs.drop(columns=["subject_id", "visit"]), rows)
+        analyses.store(registry, key, parts)
     return seconds
 
 

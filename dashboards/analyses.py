@@ -1,7 +1,8 @@
 """The analysis of a study as the dashboard keeps it: made once by the worker, read by every page, never changed.
 
 An analysis lies in a folder of the workspace's `cache/`, under a key that stands for all that it is made of: the
-content of the registry, the run and the software. Deleting the cache costs time and nothing else.
+content of the registry, the run and the software. In it there is one folder for each measurand: the plan's, and those
+that are looked at beside it. Deleting the cache costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from dashboards.filters import ATTRIBUTES, Filters
-from dashboards.selection import Manner, Rows
+from dashboards.selection import Manner, Rows, subgroup
 from reports.files import write_atomically
 from reports.results import results_json
-from studies.analysis import FORMAT, analyze
+from studies.analysis import FORMAT, StudyAnalysis, analyze
 from studies.cohort import groups_of
 from studies.errors import DataError, UsageError
-from studies.frames import canonical
+from studies.frames import Frames, canonical
 from studies.plan_model import Plan, Subgroup
 from studies.progress import NoProgress, Progress
 from studies.registry.analysis import study_inputs
@@ -38,11 +40,13 @@ from studies.registry.workspace import Registry
 from studies.runs.comparison import compare_runs
 from studies.version import VERSION
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the files in the cache."""
 _KEPT = 12
 """Analyses that stay in the cache; the oldest go."""
 _MOVED = 50
+_PLANNED = "planned"
+"""The folder of the plan's measurand."""
 # What the trail tells that changes no result: looking, signing in, jobs, reports, the photos that a run deletes.
 _WITHOUT_EFFECT = ("user", "job", "report", "photo", "checkpoint", "page")
 _ONLY_LOOKED = ("view", "export", "start", "file")
@@ -89,6 +93,12 @@ class Analysis:
     @property
     def study(self) -> str:
         return self.results["study"]["name"]
+
+    @property
+    def measurands(self) -> dict[str, str]:
+        """Those that may be looked at beside the plan's, and their labels."""
+        found = self.results.get("body_measurements") or {}
+        return {name: item["label"] for name, item in found.items() if item.get("n")}
 
     @cached_property
     def rows(self) -> Rows:
@@ -159,40 +169,106 @@ def make(registry: Registry, study: str, run: int | None, progress: Progress | N
             if content_version(connection) != version:
                 continue  # something came in between: what was read may be half of each
         found = analyze(**inputs, progress=progress)
-        people = people_of(inputs, found.pairs, phones)
-        pairs = found.pairs.copy()
-        place = pd.MultiIndex.from_frame(people[["subject_id", "visit"]])
-        pairs["row"] = place.get_indexer(pd.MultiIndex.from_frame(pairs[["subject_id", "visit"]]))
-        store(registry, key, found.results, pairs.drop(columns=["subject_id", "visit"]), people)
+        store(registry, key, parts_of(inputs, found, phones))
         return key
 
 
-def load(registry: Registry, key: str) -> Analysis | None:
-    """An analysis from the cache, if it is there."""
-    folder = _folder(registry, key)
+@dataclass(frozen=True)
+class Part:
+    """What is kept of one measurand. pairs: with `row`, its place in `people`, instead of subject and visit."""
+
+    results: dict[str, Any]
+    pairs: pd.DataFrame
+    people: pd.DataFrame
+
+
+def parts_of(inputs: dict[str, Any], found: StudyAnalysis, phones: dict[tuple[str, str], str]) -> dict[str, Part]:
+    """Measurand -> what is kept of it: of the plan's under "", then of those that may be looked at beside it.
+
+    phones: the phone of each subject and visit.
+    """
+    frames = canonical(inputs["subjects"], inputs["visits"], inputs["measurements"])
+
+    def part(results: dict[str, Any], pairs: pd.DataFrame) -> Part:
+        people = _people_of(frames, inputs["plan"], pairs, phones)
+        place = pd.MultiIndex.from_frame(people[["subject_id", "visit"]])
+        row = place.get_indexer(pd.MultiIndex.from_frame(pairs[["subject_id", "visit"]]))
+        return Part(results, pairs.drop(columns=["subject_id", "visit"]).assign(row=row), people)
+
+    made = {"": part(found.results, found.pairs)}
+    for name, item in found.results["body_measurements"].items():
+        if item.get("n"):
+            mine = found.body_pairs[found.body_pairs["measurand"] == name].drop(columns="measurand")
+            made[name] = _with_groups(part(_exploratory(found.results, name), mine.reset_index(drop=True)))
+    return made
+
+
+def _exploratory(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    """What the results say of a measurand beside the plan's, in the shape of results; `exploratory` says that it is.
+
+    The plan fixed no criterion and no comparator for it.
+    """
+    item = whole["body_measurements"][name]
+    kept = {key: whole[key] for key in ("calliper", "study", "plan", "data", "run")}
+    return {
+        **kept,
+        "exploratory": True,
+        "measurand": {"name": name, "label": item["label"], "unit": item["unit"]},
+        "n": item["n"],
+        "reference": item["reference"],
+        "index": item["method"],
+        "tests": {item["method"]: item["agreement"]},
+        "comparisons": [],
+        "subgroups": {
+            key: {"label": part["label"], "by_group": {group: {} for group in part["by_group"]}}
+            for key, part in whole["subgroups"].items()
+        },
+        "notes": whole["notes"],
+    }
+
+
+def _with_groups(part: Part) -> Part:
+    """With the plan's subgroups, by the quick statistics."""
+    analysis = Analysis("", part.results, *_named(part.pairs, part.people))
+    by_group = {
+        name: subgroup(analysis.rows, codes, names, part.results["subgroups"][name]["label"])
+        for name, (codes, names) in analysis.groups.items()
+    }
+    return replace(part, results={**part.results, "subgroups": by_group})
+
+
+def load(registry: Registry, key: str, measurand: str = "") -> Analysis | None:
+    """An analysis from the cache, if it is there; None as well where it has no such measurand."""
+    folder = _folder(registry, key) / (measurand or _PLANNED)
     try:
         results = json.loads((folder / "results.json").read_bytes())
         pairs, people = (pd.read_parquet(folder / f"{name}.parquet") for name in ("pairs", "people"))
     except FileNotFoundError:
         return None
-    for column in ("subject_id", "visit"):
-        pairs[column] = people[column].to_numpy()[pairs["row"].to_numpy()]
-    return Analysis(key, results, pairs, people)
+    return Analysis(key, results, *_named(pairs, people))
+
+
+def _named(pairs: pd.DataFrame, people: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    places = pairs["row"].to_numpy()
+    return pairs.assign(**{column: people[column].to_numpy()[places] for column in ("subject_id", "visit")}), people
 
 
 def _folder(registry: Registry, key: str) -> Path:
     return registry.folder / "cache" / "analyses" / key
 
 
-def store(registry: Registry, key: str, results: dict[str, Any], pairs: pd.DataFrame, people: pd.DataFrame) -> None:
-    """Put an analysis into the cache. pairs: with `row`, its place in `people`, instead of subject and visit."""
+def store(registry: Registry, key: str, parts: Mapping[str, Part]) -> None:
+    """Put an analysis into the cache, all of its measurands or, if that fails, none."""
     folder = _folder(registry, key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
-        (making / "results.json").write_bytes(results_json(results))
-        pairs.to_parquet(making / "pairs.parquet")
-        people.to_parquet(making / "people.parquet")
+        for name, part in parts.items():
+            inside = making / (name or _PLANNED)
+            inside.mkdir()
+            (inside / "results.json").write_bytes(results_json(part.results))
+            part.pairs.to_parquet(inside / "pairs.parquet")
+            part.people.to_parquet(inside / "people.parquet")
         os.replace(making, folder)
     except OSError:
         shutil.rmtree(making, ignore_errors=True)
@@ -203,10 +279,8 @@ def store(registry: Registry, key: str, results: dict[str, Any], pairs: pd.DataF
         shutil.rmtree(old, ignore_errors=True)
 
 
-def people_of(inputs: dict[str, Any], pairs: pd.DataFrame, phones: dict[tuple[str, str], str]) -> pd.DataFrame:
+def _people_of(frames: Frames, plan: Plan, pairs: pd.DataFrame, phones: dict[tuple[str, str], str]) -> pd.DataFrame:
     """What the filters look at, one row a visit with a pair: see `Analysis.people`."""
-    frames = canonical(inputs["subjects"], inputs["visits"], inputs["measurements"])
-    plan: Plan = inputs["plan"]
     wanted = pairs[["subject_id", "visit"]].drop_duplicates(ignore_index=True)
     place = pd.MultiIndex.from_frame(frames.visits[["subject_id", "visit"]])
     at = place.get_indexer(pd.MultiIndex.from_frame(wanted))

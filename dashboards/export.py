@@ -112,7 +112,7 @@ def _csv(queries: Queries, page: Page, study: str, item: str, name: str) -> Resp
 
 def _results(queries: Queries, study: str) -> Response | tuple[str, int]:
     try:
-        view = _view(queries, PAGES[0], study, "")
+        view = _view(queries, next(page for page in PAGES if page.measurands), study, "")
         return _file(results_json(view.selection.results), f"{study}-results.json", "application/json")
     except WaitingError:
         return message("The analysis is being made.", "Try again in a moment.", 503)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ class Filters:
     """Values of each attribute that are let through; empty lets all through. age: lowest and highest, in years.
 
     run: the run whose predictions are analysed, by default the newest finished one ("checkpoint" on the pages).
+    measurand: what is looked at, by default what the plan names; pages that know no other leave it alone.
     """
 
     site: tuple[str, ...] = ()
@@ -26,6 +27,7 @@ class Filters:
     phone: tuple[str, ...] = ()
     age: tuple[float | None, float | None] = (None, None)
     run: int | None = None
+    measurand: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, Any]) -> Filters:
@@ -33,7 +35,13 @@ class Filters:
         chosen = {name: _values(query.get(name)) for name in ATTRIBUTES}
         ages = _values(query.get("age"))
         runs = _values(query.get("run"))
-        return cls(**chosen, age=_ages(ages[0]) if ages else (None, None), run=_run(runs[0]) if runs else None)
+        measurands = _values(query.get("measurand"))
+        return cls(
+            **chosen,
+            age=_ages(ages[0]) if ages else (None, None),
+            run=_run(runs[0]) if runs else None,
+            measurand=measurands[0] if measurands else "",
+        )
 
     def to_query(self) -> dict[str, list[str]]:
         """What stands in the URL, in a fixed order; nothing where nothing is filtered."""
@@ -42,12 +50,14 @@ class Filters:
             query["age"] = ["-".join("" if end is None else f"{end:g}" for end in self.age)]
         if self.run is not None:
             query["run"] = [str(self.run)]
+        if self.measurand:
+            query["measurand"] = [self.measurand]
         return query
 
     @property
     def of_people(self) -> bool:
         """Whether any pair may be left out."""
-        return self != replace(Filters(), run=self.run)
+        return self != Filters(run=self.run, measurand=self.measurand)
 
     def said(self) -> list[str]:
         """What is filtered, in words."""

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from dashboards.analyses import (
 )
 from dashboards.filters import Filters
 from dashboards.selection import Rows
-from studies.errors import DataError, StorageError
+from studies.errors import DataError, StorageError, UsageError
 from studies.registry.catalogue import find_study
 from studies.registry.frames import finished_run
 from studies.registry.jobs import JobRecord, file_job, newest_jobs
@@ -40,7 +40,7 @@ from studies.registry.provenance import study_provenance
 from studies.registry.workspace import Registry
 from studies.runs.listing import find_run, list_runs
 
-_ANALYSES, _SELECTIONS = 4, 64
+_ANALYSES, _SELECTIONS = 8, 64
 _BY_PAGES = "dashboard"
 _WRITER_WAIT_SECONDS = 5.0
 
@@ -148,10 +148,11 @@ class Queries:
             return None
         return found.st_dev, found.st_ino
 
-    def analysis(self, study: str, run: int | None = None) -> Analysis:
-        """The analysis of a study.
+    def analysis(self, study: str, run: int | None = None, measurand: str = "") -> Analysis:
+        """The analysis of a study, of the plan's measurand or of one that is looked at beside it.
 
-        Raises WaitingError while the worker makes it, UsageError for an unknown study or run.
+        Raises WaitingError while the worker makes it, UsageError for an unknown study or run, or for a measurand that
+        the study does not have both ways.
         """
         with self.reading() as connection:
             found = find_study(connection, study)
@@ -164,7 +165,16 @@ class Queries:
         made = self._analyses.get(key, lambda: load(self.registry, key))
         if made is None:
             raise WaitingError(self._job_of("analysis", study, {"run": run, "key": key}))
-        return made
+        if measurand in ("", made.results["measurand"]["name"]):
+            return made
+        known = made.measurands
+        if measurand not in known:
+            others = f"There are: {', '.join(known)}." if known else "It can show the plan's alone."
+            raise UsageError(f"The scans and the readings have no {measurand!r} in common.", remedy=others)
+        beside = self._analyses.get((key, measurand), lambda: load(self.registry, key, measurand))
+        if beside is None:  # the folder was taken away meanwhile
+            raise StorageError("The analysis is not in the cache any more.", remedy="Load the page again.")
+        return beside
 
     def _job_of(self, kind: str, study: str, parameters: dict[str, Any]) -> JobRecord:
         """The job that makes something: the one that there is, also where it failed, else a new one."""
@@ -174,17 +184,20 @@ class Queries:
                     return job
         return file_job(self.registry, kind, study, parameters, by=_BY_PAGES)
 
-    def selection(self, study: str, filters: Filters) -> Selection:
-        """The results of a study under filters.
+    def selection(self, study: str, filters: Filters, *, lines: bool = False) -> Selection:
+        """The results of a study under filters; `lines`: with Passing and Bablok's line, however large the selection.
 
         Raises what `analysis` raises, UsageError for a value of a filter that nobody has, and NobodyError where fewer
         subjects are left than the plan lets show.
         """
-        analysis = self.analysis(study, filters.run)
+        analysis = self.analysis(study, filters.run, filters.measurand)
         if not filters.of_people:
             everybody = np.ones(len(analysis.people), dtype=bool)
             return Selection(analysis, filters, analysis.results, everybody, analysis.rows, filtered=False)
-        return self._selections.get((analysis.key, filters), lambda: _select(analysis, filters))
+        chosen = self._selections.get((analysis.key, filters), lambda: _select(analysis, filters))
+        if lines and chosen.rows.n > selection.AT_ONCE:
+            return self._selections.get((analysis.key, filters, "lines"), lambda: _with_lines(chosen))
+        return chosen
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` returns, made once as long as it is kept. The key must stand for all that it depends on."""
@@ -236,6 +249,14 @@ class Queries:
         return self._subgroups.get((chosen.analysis.key, chosen.filters, name, tuple(tests)), make)
 
 
+def _with_lines(chosen: Selection) -> Selection:
+    tests = {
+        name: {**test, "passing_bablok": selection.passing_bablok_of(chosen.rows, name)}
+        for name, test in chosen.results["tests"].items()
+    }
+    return replace(chosen, results={**chosen.results, "tests": tests})
+
+
 def _select(analysis: Analysis, filters: Filters) -> Selection:
     check_values(analysis, filters)
     mask = analysis.mask(filters)
@@ -256,6 +277,7 @@ def _select(analysis: Analysis, filters: Filters) -> Selection:
     kept = {key: whole[key] for key in ("calliper", "study", "plan", "data", "measurand", "reference", "index")}
     results = {
         **kept,
+        **({"exploratory": True} if whole.get("exploratory") else {}),
         "n": rows.n,
         "filters": filters.to_query(),
         "tests": tests,

@@ -25,18 +25,23 @@ from validation.pairs import codes
 from validation.regression import deming
 from validation.resampling import Distribution, jackknife, quantile_interval
 from validation.results import Estimate, attempt
+from validation.robust import passing_bablok
 from validation.subgroups import bias_gap, gap, subject_moments
 from validation.suppression import suppressed
 
 Floats = NDArray[np.float64]
 
 INTERVALS = (
-    "Filters are set: intervals are by the jackknife (errors and ratios), by t or exact (bias and limits) and Wilson's "
-    "(shares), and there are no p-values of comparisons and no verdicts. Those of the whole analysis are in the report."
+    "Filters are set: intervals are by the jackknife (errors, ratios, Deming's line), by t or exact (bias and limits), "
+    "Wilson's (shares) and analytic (Passing and Bablok's line), and there are no p-values of comparisons and no "
+    "verdicts. Those of the whole analysis are in the report."
 )
 MANY = 20_000
 """Above so many pairs no interval of the median: sorting would take longer than all the rest."""
+AT_ONCE = 5_000
+"""Above so many pairs Passing and Bablok's line is left out until it is asked for: of the most it takes seconds."""
 _MANY_REASON = f"not computed for a selection of more than {MANY:,} pairs"
+_ASKED_REASON = f"left out of a selection of more than {AT_ONCE:,} pairs until it is asked for"
 _REPEATED_REASON = "of repeated measurements it is in the whole analysis only"
 _NO_DRAWS = np.empty(0)
 _COMPARED = ("mae", "rmse")
@@ -102,7 +107,7 @@ class Rows:
 
 
 def summarise(rows: Rows, name: str, *, lines: bool = True) -> dict[str, Any]:
-    """All that is said of one test, as in `results["tests"]`. `lines`: with Deming's regression."""
+    """All that is said of one test, as in `results["tests"]`. lines: with Deming's and Passing and Bablok's."""
     level, limits = rows.manner.level, rows.manner.limits
     table = rows.table(name)
     if table is None:
@@ -129,7 +134,7 @@ def summarise(rows: Rows, name: str, *, lines: bool = True) -> dict[str, Any]:
         else:
             item = jackknife(distribution(table, key), level=level, scale="z")
         out[key] = item.to_dict()
-    return out | ({"deming": _deming(table, clusters, level)} if lines else {})
+    return out | (_lines(table, clusters, level) if lines else {})
 
 
 def _errors(table: ErrorTable, manner: Manner) -> dict[str, Any]:
@@ -152,9 +157,26 @@ def _errors(table: ErrorTable, manner: Manner) -> dict[str, Any]:
     return out
 
 
-def _deming(table: ErrorTable, clusters: NDArray[np.intp] | None, level: float) -> dict[str, Any]:
+def _lines(table: ErrorTable, clusters: NDArray[np.intp] | None, level: float) -> dict[str, Any]:
+    found = {"deming": _line(deming, table, clusters, level)}
+    if len(table.test) > AT_ONCE:
+        missing = Estimate.missing(_ASKED_REASON, level=level).to_dict()
+        return found | {"passing_bablok": dict.fromkeys(("slope", "intercept"), missing)}
+    return found | {"passing_bablok": _line(passing_bablok, table, clusters, level)}
+
+
+def passing_bablok_of(rows: Rows, name: str) -> dict[str, Any]:
+    """Passing and Bablok's line of one test, however long it takes."""
+    table = rows.table(name)
+    if table is None:
+        missing = Estimate.missing("no pair in this selection", level=rows.manner.level).to_dict()
+        return dict.fromkeys(("slope", "intercept"), missing)
+    return _line(passing_bablok, table, None if table.independent else table.clusters, rows.manner.level)
+
+
+def _line(fit: Any, table: ErrorTable, clusters: NDArray[np.intp] | None, level: float) -> dict[str, Any]:
     try:
-        line = deming(table.test, table.reference, subject=clusters, level=level)
+        line = fit(table.test, table.reference, subject=clusters, level=level)
     except ValidationError as error:
         return dict.fromkeys(("slope", "intercept"), Estimate.missing(str(error), level=level).to_dict())
     return {"slope": line.slope.to_dict(), "intercept": line.intercept.to_dict()}

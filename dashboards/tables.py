@@ -187,6 +187,7 @@ def scans_of(connection: Connection, subject_id: int, study_id: int, run: int | 
             Outcome.status,
             Outcome.reason,
             Outcome.betas,
+            Outcome.pose,
         )
         .join(Visit, Scan.visit_id == Visit.id)
         .join(Device, Scan.device_id == Device.id)

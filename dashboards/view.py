@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from dashboards.analyses import Analysis
 from dashboards.components.chart import Chart
 from dashboards.filters import NAMES, Filters, address
 from dashboards.queries import Queries, Selection
@@ -41,7 +42,18 @@ class View:
 
     @cached_property
     def selection(self) -> Selection:
-        return self.queries.selection(self.study, self.filters)
+        chosen = replace(self.filters, measurand=self.measurand)
+        return self.queries.selection(self.study, chosen, lines=self.options.get("lines") == "all")
+
+    @property
+    def measurand(self) -> str:
+        """What this page looks at: a measurand beside the plan's, or "" for the plan's own."""
+        return self.filters.measurand if self.page.measurands else ""
+
+    @property
+    def analysis(self) -> Analysis:
+        """The analysis behind the page, of everybody."""
+        return self.queries.analysis(self.study, self.filters.run, self.measurand)
 
     @cached_property
     def report(self) -> Bound:
@@ -55,7 +67,8 @@ class View:
 
     def here(self, **options: str) -> str:
         """The address of this page with some options changed; "" takes one away."""
-        return address(self.page.path(self.study, self.item), self.filters, {**self.options, **options})
+        filters = replace(self.filters, measurand=options.pop("measurand", self.filters.measurand))
+        return address(self.page.path(self.study, self.item), filters, {**self.options, **options})
 
     def csv(self, name: str) -> str:
         """Where a table's or chart's data can be had."""
@@ -65,7 +78,8 @@ class View:
 
 @dataclass(frozen=True)
 class Page:
-    """One page. `build` gives its parts in reading order. role: the least that may see it."""
+    """One page. `build` gives its parts in reading order. role: the least that may see it. measurands: whether it shows
+    others than the plan's."""
 
     slug: str
     title: str
@@ -74,6 +88,7 @@ class Page:
     filtered: bool = True
     linked: bool = True
     of_item: bool = False
+    measurands: bool = False
 
     def path(self, study: str, item: str = "") -> str:
         parts = ["study", study, self.slug, *([item] if self.of_item else [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import pandas as pd
 
 from dashboards.charts.agreement import DASHES, SYMBOLS, faded, spans
 from dashboards.components.chart import Chart, axis, layout
+from models.avatar.outline import SIZE, Outlines
 from reports.bound import Bound
-from reports.figures import INK, PALETTE
+from reports.figures import INK, PALETTE, PAPER
 from reports.wording import number, sentence, unit_of_values
 
 _BODY = "#c8a38a"
+_SEEN = "#b4bcc6"
 
 
 def timeline(report: Bound, values: pd.DataFrame, changes: dict[str, float]) -> Chart:
@@ -88,7 +91,9 @@ def timeline(report: Bound, values: pd.DataFrame, changes: dict[str, float]) -> 
         ),
     }
     caption = "Bands: least significant change around the first value; inside, a later value may be no change at all."
-    if not changes:
+    if report.results.get("exploratory"):
+        caption = "The least significant change is computed of the plan's measurand alone."
+    elif not changes:
         caption = (
             "Nobody of the study was measured twice at one visit, so there is no least significant change to show."
         )
@@ -113,6 +118,22 @@ def mesh_trace(vertices: np.ndarray, faces: np.ndarray) -> dict[str, Any]:
         "lighting": {"ambient": 0.55, "diffuse": 0.75, "specular": 0.08, "roughness": 0.9},
         "lightposition": {"x": 500, "y": -1500, "z": 1500},
     }
+
+
+def fit_svg(found: Outlines) -> str:
+    """The outline of an avatar over its silhouette, as a picture of its own; paper in light and dark."""
+    height, width = SIZE
+    seen, avatar = (_path(curves) for curves in (found.seen, found.avatar))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        f'<rect width="{width}" height="{height}" fill="{PAPER}"/>'
+        f'<path d="{seen}" fill="{_SEEN}" fill-rule="evenodd"/>'
+        f'<path d="{avatar}" fill="none" stroke="{PALETTE[0]}" stroke-width="3" stroke-linejoin="round"/></svg>'
+    )
+
+
+def _path(curves: Sequence[np.ndarray]) -> str:
+    return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in curve) + "Z" for curve in curves)
 
 
 def avatar_chart(vertices: np.ndarray, faces: np.ndarray, alt: str, title: str, data: pd.DataFrame) -> Chart:

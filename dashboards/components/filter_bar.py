@@ -16,7 +16,7 @@ from studies.errors import CalliperError
 def filter_bar(view: View) -> html.Details | None:
     """The bar, open where a filter is set; nothing while there is no analysis to filter."""
     try:
-        analysis = view.queries.analysis(view.study, view.filters.run)
+        analysis = view.analysis
     except (WaitingError, CalliperError):
         return None
     filters = view.filters

@@ -10,9 +10,10 @@ import pandas as pd
 from dash import dcc, html
 
 from dashboards.charts.agreement import bland_altman_chart, error_chart, identity_chart, spans
+from dashboards.components.measurands import exploratory_note, measurand_switches
 from dashboards.components.switches import switch
 from dashboards.filters import address
-from dashboards.selection import INTERVALS
+from dashboards.selection import AT_ONCE, INTERVALS
 from dashboards.view import Chart, Grid, Page, Part, View
 from reports.bound import Bound, missing, within
 from reports.document import Callout, Column, Row, Section, Table
@@ -38,12 +39,15 @@ def build(view: View) -> list[Part]:
     parts: list[Part] = [
         html.Div(
             [
-                switch(view, "Method", "method", labels, method, "all"),
+                *measurand_switches(view),
+                *([switch(view, "Method", "method", labels, method, "all")] if len(names) > 1 else []),
                 switch(view, "Scale", "scale", _SCALES, scale, "raw"),
                 switch(view, "Limits", "limits", _LIMITS, limits, "plan"),
+                *_line_switch(view),
             ],
             className="switches",
-        )
+        ),
+        *exploratory_note(report),
     ]
     if view.selection.filtered:
         parts.append(Callout("Filters are set", (INTERVALS,), "unsure"))
@@ -60,10 +64,18 @@ def build(view: View) -> list[Part]:
         Section("errors", "Size of the errors", ()),
         Grid((error_chart(report, chosen, errors, marks), _error_table(report))),
         _regression_table(report),
-        comparisons(report),
+        *([comparisons(report)] if report.results["comparisons"] else []),
         _farthest(view, report, pairs),
     ]
     return parts
+
+
+def _line_switch(view: View) -> list[Any]:
+    """Passing and Bablok's line takes seconds in a large selection, so that it is asked for."""
+    if not view.selection.filtered or view.selection.rows.n <= AT_ONCE:
+        return []
+    choices = {"": "left out", "all": "computed, which takes seconds"}
+    return [switch(view, "Passing–Bablok", "lines", choices, view.option("lines", ["", "all"], ""), "")]
 
 
 def _to_subject(view: View) -> Any:
@@ -179,8 +191,6 @@ def _regression_table(report: Bound) -> Table:
         f"Lines through each method and {report.reference}, both with error; {report.level} intervals in brackets."
     )
     notes = ["Without constant or proportional bias the slope is 1 and the intercept 0."]
-    if report.results.get("filters"):
-        notes.append("Passing and Bablok's line takes too long for a selection; the whole analysis has it.")
     return Table("table-regression", caption, columns, tuple(rows), notes=(*notes, *report.why()))
 
 
@@ -212,4 +222,4 @@ def _link(view: View, code: str) -> Any:
     return (dcc.Link(code, href=_to_subject(view)(code)),)
 
 
-PAGE = Page("agreement", "Agreement", build)
+PAGE = Page("agreement", "Agreement", build, measurands=True)

@@ -9,6 +9,7 @@ import numpy as np
 from dash import html
 
 from dashboards.charts.subgroups import Group, forest_chart, heat_chart, range_chart
+from dashboards.components.measurands import exploratory_note, measurand_switches
 from dashboards.components.switches import switch
 from dashboards.selection import INTERVALS, MANY, heat, moments
 from dashboards.view import Grid, Page, Part, View
@@ -30,8 +31,8 @@ def build(view: View) -> list[Part]:
     groups = view.selection.analysis.groups
     if not groups:
         return [Paragraph("The analysis plan of this study names no subgroup.")]
-    planned = view.selection.analysis.results["subgroups"]
-    titles = {name: str(planned[name].get("label") or name) for name in groups}
+    known = view.selection.analysis.results["subgroups"]
+    titles = {name: str(known[name].get("label") or name) for name in groups}
     shares = {f"within_{key}": f"within ±{key} {report.pp}" for key in within(report)[-1:]}
     methods = [method for method in report.methods if method.results.get("n")]
     by = view.option("by", list(groups), next(iter(groups)))
@@ -42,6 +43,7 @@ def build(view: View) -> list[Part]:
     cross = view.option("cross", others, others[0] if others else "")
     chosen = [method for method in methods if who in ("all", method.name)] or methods[:1]
     switches = [
+        *measurand_switches(view),
         switch(view, "By", "by", titles, by, next(iter(groups))),
         switch(view, "Measure", "measure", {**_MEASURES, **shares}, measure, "mae"),
         switch(view, "Method", "method", {**{n: report.label(n) for n in names}, "all": "all"}, who, report.index),
@@ -49,12 +51,14 @@ def build(view: View) -> list[Part]:
     if len(others) > 1:
         switches.append(switch(view, "Crossed with", "cross", {n: titles[n] for n in others}, cross, others[0]))
     parts: list[Part] = [html.Div(switches, className="switches")]
+    parts += exploratory_note(report, "Intervals of groups are by the jackknife.")
     if view.selection.filtered:
         parts.append(Callout("Filters are set", (INTERVALS,), "unsure"))
     found = view.queries.subgroup(view.selection, by, [method.name for method in chosen])
     first = chosen[0]
-    # The plan's criteria are on everybody, so that a selection has no verdict.
-    margin = None if view.selection.filtered else _margin(report, measure, first.name)
+    # The plan's criteria are on everybody and its own measurand: nothing else has a verdict.
+    unplanned = view.selection.filtered or report.results.get("exploratory")
+    margin = None if unplanned else _margin(report, measure, first.name)
     parts += [
         Paragraph(_gap(report, found, first.name, measure, by, titles[by])),
         Grid(
@@ -276,4 +280,4 @@ def _range_and_heat(
     return [Section("where", "Where the error lies", ()), Grid(tuple(parts))]
 
 
-PAGE = Page("subgroups", "Subgroups", build)
+PAGE = Page("subgroups", "Subgroups", build, measurands=True)

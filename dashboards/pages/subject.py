@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from urllib.parse import quote
 
+import cv2
 import numpy as np
 import pandas as pd
 from dash import dcc, html
 
 from dashboards import tables
-from dashboards.charts.subject import avatar_chart, timeline
+from dashboards.charts.subject import avatar_chart, fit_svg, timeline
+from dashboards.components.measurands import measurand_switches
 from dashboards.components.text import whole
 from dashboards.view import Grid, Page, Part, View
 from models.avatar.morph import Morpher
+from models.avatar.outline import outlines
+from models.body import open_body
 from models.errors import BodyRequestError
 from reports.bound import Bound
 from reports.document import Badge, Callout, Column, Facts, Row, Section, Table
@@ -49,6 +54,8 @@ def build(view: View) -> list[Part]:
     report = _report(view)
     parts: list[Part] = [_facts(person)]
     values = _values(report, readings, predictions)
+    switches = measurand_switches(view)
+    parts += [html.Div(switches, className="switches")] if switches else []
     parts += [timeline(report, values, _least_changes(report)), _readings(readings)]
     parts += _scans(view, scans, run, keeps_photos=person.consent == "photos")
     parts += _avatar(view, report, person, readings, predictions, scans)
@@ -56,7 +63,7 @@ def build(view: View) -> list[Part]:
 
 
 def _report(view: View) -> Bound:
-    analysis = view.queries.analysis(view.study, view.filters.run)
+    analysis = view.analysis
     return Bound(analysis.results, analysis.pairs)
 
 
@@ -269,7 +276,69 @@ def _avatar(
         ],
         className="slider",
     )
-    return [Section("avatar-of", "Avatar", ()), slider, Grid((chart, table))]
+    return [Section("avatar-of", "Avatar", ()), slider, Grid((chart, fit(view, scan, person.consent))), table]
+
+
+# The fit --------------------------------------------------------------------------------------------------------------
+
+_FIT = (
+    "Grey: the silhouette that was kept. Blue line: the avatar, in the pose that was found with it. A scan does not "
+    "say where its camera stood: the avatar is seen by a typical phone, and both are centred by their boxes and made "
+    "as large, as for the network. Clothes and hair are no part of the avatar. Overlap: the area that both cover, of "
+    "the area that either covers."
+)
+_NOTHING_KEPT = {
+    "photos": "Of this subject photos are kept, and no silhouettes.",
+    "silhouettes": "No silhouette of this scan is kept yet.",
+    "none": "Of this subject only numbers are kept.",
+}
+
+
+def fit(view: View, scan: dict[str, Any], consent: str) -> html.Figure:
+    """The avatar's outline over each silhouette of its scan, or why there is none."""
+    pictures, told = [], []
+    for item in scan["silhouettes"]:
+        try:
+            svg, overlap = view.queries.once(_fit_key(item, scan), lambda item=item: _drawn(view, scan, item))
+        except (BodyRequestError, FileNotFoundError, KeyError) as error:
+            told.append(f"{sentence(item.view)}: {_WHY.get(type(error), str(error))}.")
+            continue
+        alt = f"Outline of the avatar over the {item.view} silhouette of scan {scan['code']}: overlap {overlap:.0%}."
+        source = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+        caption = html.Figcaption(f"{sentence(item.view)}: overlap {number(100 * overlap, 0)} %")
+        pictures.append(html.Figure([html.Img(src=source, alt=alt), caption]))
+    if not scan["silhouettes"]:
+        told.append(f"{_NOTHING_KEPT[consent]} The fit cannot be drawn.")
+    return html.Figure(
+        [
+            html.Div([html.H3(f"Fit to the silhouettes of scan {scan['code']}")], className="caption-row"),
+            *([html.Div(pictures, className="photos fit")] if pictures else []),
+            html.Figcaption([html.P(text, className="note") for text in [*told, *([_FIT] if pictures else [])]]),
+        ],
+        className="chart",
+        id="fit",
+    )
+
+
+_WHY: dict[type[Exception], str] = {
+    FileNotFoundError: "its file is not in the workspace any more",
+    KeyError: "the run did not use this view",
+}
+
+
+def _fit_key(item: Any, scan: dict[str, Any]) -> tuple[Any, ...]:
+    pose = (scan["pose"] or {}).get(item.view)
+    return "fit", item.view, item.sha256, tuple(scan["betas"]), str(pose)
+
+
+def _drawn(view: View, scan: dict[str, Any], item: Any) -> tuple[str, float]:
+    pose = np.asarray((scan["pose"] or {})[item.view], dtype=float)
+    content = view.queries.registry.photos.read(item.sha256, item.media_type)
+    mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise BodyRequestError("its file cannot be read")
+    found = outlines(mask, np.asarray(scan["betas"], dtype=float), pose, item.view, open_body())
+    return fit_svg(found), found.overlap
 
 
 def _asked(view: View, start: float, low: float, high: float) -> float:
@@ -285,4 +354,4 @@ def _measure_label(name: str) -> str:
     return f"{sentence(measurand.label)} ({measurand.unit})" if measurand else sentence(name.replace("_", " "))
 
 
-PAGE = Page("subject", "Subject", build, filtered=False, linked=False, of_item=True)
+PAGE = Page("subject", "Subject", build, filtered=False, linked=False, of_item=True, measurands=True)

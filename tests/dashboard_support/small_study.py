@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
 from sqlalchemy import insert
 
+from models.avatar.outline import seen_by_phone
+from models.body import open_body
 from studies.plan import load_template, plan_from_document
 from studies.registry import audit
 from studies.registry.catalogue import create_study, find_study, lock_plan
@@ -49,7 +53,8 @@ def make_study(registry: Registry, *, subjects: int = 80, runs: int = 2, name: s
     create_study(registry, name, plan_from_document(document))
     lock_plan(registry, name)
     rng = np.random.default_rng(7)
-    registry.photos.put_content((hashlib.sha256(_PICTURE).hexdigest(), "image/png"), _PICTURE)
+    for picture in (_PICTURE, _silhouette()):
+        registry.photos.put_content((hashlib.sha256(picture).hexdigest(), "image/png"), picture)
     with registry.writing() as connection:
         study = find_study(connection, name).id
         sites = [_one(connection, Site, study_id=study, code=f"site-{k}") for k in (1, 2)]
@@ -144,6 +149,8 @@ def _person(
             ("weight_kg", "balance", 1, 55 + 0.8 * now + 8 * (sex == "M"), "kg"),
             ("stature_cm", "stadiometer", 1, 164 + 12 * (sex == "M") + rng.normal(0, 5), "cm"),
         ]
+        if number % 5:
+            readings.append(("waist_cm", "tape", 1, _waist(now, number), "cm"))
         if number % 3 == 0 and place == 0:
             readings.append(("body_fat_percent", "dxa", 2, now + rng.normal(0, 0.6), "%"))
         for measurand, method, replicate, value, unit in readings:
@@ -183,14 +190,16 @@ def _person(
             )
         )
         for version, run in enumerate(runs, start=1):
-            _predicted(connection, rng, run, scan, now, indeterminate=number % 17 == 5, error=3.2 / version, when=when)
+            _predicted(
+                connection, rng, run, scan, now, number, indeterminate=number % 17 == 5, error=3.2 / version, when=when
+            )
         if runs and consent == "silhouettes":
             connection.execute(
                 insert(Silhouette).values(
                     scan_id=scan,
                     view="front",
-                    sha256=file[0],
-                    media_type=file[1],
+                    sha256=hashlib.sha256(_silhouette()).hexdigest(),
+                    media_type="image/png",
                     photo_sha256=file[0],
                     run_id=runs[0],
                     made_at=when,
@@ -204,6 +213,7 @@ def _predicted(
     run: int,
     scan: int,
     fat: float,
+    number: int,
     *,
     indeterminate: bool,
     error: float,
@@ -219,7 +229,7 @@ def _predicted(
             reason=reason,
             quality=[],
             betas=betas,
-            pose=None,
+            pose=None if indeterminate else {"front": open_body().scan_pose.tolist()},
             inputs={},
             timings={},
             made_at=when,
@@ -227,19 +237,37 @@ def _predicted(
     )
     if not indeterminate:
         value = max(3.0, fat + float(rng.normal(0.3, error)))
-        connection.execute(
-            insert(Prediction).values(
-                run_id=run,
-                scan_id=scan,
-                measurand="body_fat_percent",
-                value=value,
-                low=value - 5,
-                high=value + 5,
-                unit="%",
-                reason=None,
-                details={},
+        girth = _waist(fat, number) + (number % 7 - 2) / 2
+        found = {"body_fat_percent": (value, value - 5, value + 5, "%"), "waist_cm": (girth, None, None, "cm")}
+        for measurand, (middle, low, high, unit) in found.items():
+            connection.execute(
+                insert(Prediction).values(
+                    run_id=run,
+                    scan_id=scan,
+                    measurand=measurand,
+                    value=middle,
+                    low=low,
+                    high=high,
+                    unit=unit,
+                    reason=None,
+                    details={},
+                )
             )
-        )
+
+
+def _waist(fat: float, number: int) -> float:
+    return 60 + 0.8 * fat + number % 11
+
+
+@cache
+def _silhouette() -> bytes:
+    """What a phone a little off the middle sees of the body that every scan is said to be of."""
+    body = open_body()
+    seen = seen_by_phone(np.zeros(_BETAS), body.scan_pose, "front", body)
+    width = seen.shape[1]
+    middle = seen[:, width // 4 : width * 3 // 4]
+    small = cv2.resize(np.roll(middle, 40, axis=1), (192, 256), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".png", small)[1].tobytes()
 
 
 def _one(connection: Any, table: Any, **values: Any) -> int:

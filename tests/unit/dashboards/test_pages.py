@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import pytest
 from asking import ask, text_of, walk
 from flask.testing import FlaskClient
 from small_study import STUDY
+from sqlalchemy import select
 
 from dashboards.app import create_app
 from dashboards.pages import PAGES
@@ -23,7 +25,9 @@ from studies.plan import load_template
 from studies.registry.analysis import analyze_study
 from studies.registry.audit import newest_events
 from studies.registry.catalogue import create_study
+from studies.registry.schema import Silhouette
 from studies.registry.workspace import Registry
+from validation.robust import passing_bablok
 
 BASE = f"/study/{STUDY}"
 Asked = Callable[[str], dict[str, Any]]
@@ -134,6 +138,7 @@ def test_two_runs_are_compared(client: FlaskClient, registry: Registry) -> None:
         (f"{BASE}/agreement?site=site-9", ["site 'site-9'", "site-1, site-2"]),
         (f"{BASE}/agreement?age=1-2", ["Nobody has a pair", "Take away some of the filters"]),
         (f"{BASE}/agreement?age=20-21", ["Fewer than 10 subjects"]),
+        (f"{BASE}/agreement?measurand=hip_cm", ["no 'hip_cm' in common", "waist_cm"]),
         (f"{BASE}/subject/S-9999", ["no subject 'S-9999'"]),
         ("/nowhere", ["There is no such page"]),
         (f"{BASE}/agreement?method=nothing&scale=x&limits=y", ["Bias and limits of agreement"]),
@@ -205,6 +210,61 @@ def test_photos_are_shown_only_of_those_who_keep_them(client: FlaskClient) -> No
         assert client.get(src).mimetype == "image/png"
     number = int(urlsplit(silhouettes[0]).path.split("/")[4])
     assert client.get(f"/picture/{STUDY}/S-0001/{number}/photo/front").status_code == 404
+
+
+def test_the_avatar_is_drawn_over_the_silhouettes_that_are_kept(client: FlaskClient, registry: Registry) -> None:
+    text = text_of(ask(client, f"{BASE}/subject/S-0001"))
+    overlap = re.search(r"Front: overlap (\d+) %", text)
+    assert int(overlap[1]) > 95, "the silhouette is of the very same body and pose"
+    assert "a typical phone" in text
+    assert "Of this subject photos are kept, and no silhouettes" in text_of(ask(client, f"{BASE}/subject/S-0000"))
+    assert "Of this subject only numbers are kept" in text_of(ask(client, f"{BASE}/subject/S-0002"))
+    with registry.reading() as connection:
+        file = connection.execute(select(Silhouette.sha256, Silhouette.media_type)).first()
+    registry.photos.remove(file.sha256, file.media_type)
+    text = text_of(ask(create_app(registry).server.test_client(), f"{BASE}/subject/S-0001"))
+    assert "Front: its file is not in the workspace any more" in text
+
+
+@pytest.mark.parametrize("name", ["agreement", "subgroups"])
+def test_another_measurand_is_exploratory_and_its_numbers_those_of_the_results(client: FlaskClient, name: str) -> None:
+    layout = ask(client, f"{BASE}/{name}?measurand=waist_cm")
+    assert "Waist girth is exploratory" in text_of(layout)
+    assert "exploratory" not in text_of(ask(client, f"{BASE}/{name}")).replace("Exploratory", "")
+    found = exported(client, "measurand=waist_cm")
+    whole = exported(client)["body_measurements"]["waist_cm"]
+    assert found["tests"] == {"scan": whole["agreement"]}
+    assert (found["n"], found["reference"], found["measurand"]["unit"]) == (whole["n"], "tape", "cm")
+    for pointer, value in bound(layout):
+        expected = at(found, pointer)
+        assert value == ("" if expected is None else repr(expected) if isinstance(expected, float) else str(expected))
+    pairs = pd.read_csv(
+        io.BytesIO(client.get(f"/export{BASE}/agreement/bland-altman-scan.csv?measurand=waist_cm").data)
+    )
+    assert len(pairs) == found["n"]
+    assert pairs["difference"].abs().mean() == pytest.approx(whole["agreement"]["mae"]["estimate"])
+
+
+def test_another_measurand_can_be_filtered_and_is_shown_of_a_subject(client: FlaskClient) -> None:
+    everybody, women = (exported(client, f"measurand=waist_cm{more}") for more in ("", "&sex=F"))
+    assert 0 < women["n"] < everybody["n"]
+    assert women["measurand"]["name"] == "waist_cm"
+    timeline = pd.read_csv(io.BytesIO(client.get(f"/export{BASE}/subject/S-0001/timeline.csv?measurand=waist_cm").data))
+    assert set(timeline["method"]) == {"tape", "scan"}
+    # Pages that know the plan's measurand alone go on showing that.
+    assert "Body fat percentage" in text_of(ask(client, f"{BASE}/overview?measurand=waist_cm"))
+
+
+def test_passing_and_bablok_of_a_selection(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = pd.read_csv(io.BytesIO(client.get(f"/export{BASE}/agreement/identity-scan.csv?sex=F").data))
+    slope = float(passing_bablok(pairs["test"], pairs["reference"], subject=pairs["subject_id"]).slope)
+    assert exported(client, "sex=F")["tests"]["scan"]["passing_bablok"]["slope"]["estimate"] == pytest.approx(slope)
+    monkeypatch.setattr("dashboards.selection.AT_ONCE", 10)
+    monkeypatch.setattr("dashboards.pages.agreement.AT_ONCE", 10)
+    line = exported(client, "sex=M")["tests"]["scan"]["passing_bablok"]["slope"]
+    assert (line["estimate"], "until it is asked for" in line["reason"]) == (None, True)
+    assert exported(client, "sex=M&lines=all")["tests"]["scan"]["passing_bablok"]["slope"]["estimate"] is not None
+    assert "computed, which takes seconds" in text_of(ask(client, f"{BASE}/agreement?sex=M"))
 
 
 def test_two_applications_in_one_process_do_not_meet(registry: Registry, tmp_path: Any) -> None:
