@@ -264,7 +264,7 @@ def identity_chart(
     figure = {
         "data": traces,
         "layout": layout(
-            axis(f"{report.reference} ({unit})", range=list(lim)),
+            axis(f"{sentence(report.reference)} ({unit})", range=list(lim)),
             axis(f"{sentence(who)} ({unit})", range=list(lim)),
             showlegend=True,
             margin={"l": 56, "r": 14, "t": 34, "b": 48},

@@ -115,8 +115,16 @@ def mesh_trace(vertices: np.ndarray, faces: np.ndarray) -> dict[str, Any]:
         "color": _BODY,
         "hoverinfo": "skip",
         "flatshading": False,
-        "lighting": {"ambient": 0.55, "diffuse": 0.75, "specular": 0.08, "roughness": 0.9},
-        "lightposition": {"x": 500, "y": -1500, "z": 1500},
+        # Triangles of a few square millimetres would else pass for degenerate, and have no light and shade.
+        "lighting": {
+            "ambient": 0.4,
+            "diffuse": 0.65,
+            "specular": 0.08,
+            "roughness": 0.9,
+            "facenormalsepsilon": 1e-18,
+            "vertexnormalsepsilon": 1e-18,
+        },
+        "lightposition": {"x": 3000, "y": 5000, "z": -20},  # beside and above the viewer: it is seen from the camera
     }
 
 

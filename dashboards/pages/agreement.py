@@ -206,7 +206,7 @@ def _farthest(view: View, report: Bound, pairs: dict[str, pd.DataFrame]) -> Sect
             values = [f"{row[key]:.1f}".replace("-", "−") for key in ("reference", "test", "difference")]
             rows.append(Row((_link(view, row["subject_id"]), row["visit"], *values)))
     columns = (
-        Column("Subject"), Column("Visit"), Column(report.reference, "right"),
+        Column("Subject"), Column("Visit"), Column(sentence(report.reference), "right"),
         Column(sentence(report.label(report.index)), "right"), Column(f"Difference ({report.pp})", "right"),
     )  # fmt: skip
     table = Table(

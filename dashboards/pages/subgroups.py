@@ -46,8 +46,10 @@ def build(view: View) -> list[Part]:
         *measurand_switches(view),
         switch(view, "By", "by", titles, by, next(iter(groups))),
         switch(view, "Measure", "measure", {**_MEASURES, **shares}, measure, "mae"),
-        switch(view, "Method", "method", {**{n: report.label(n) for n in names}, "all": "all"}, who, report.index),
     ]
+    if len(names) > 1:
+        labels = {**{n: report.label(n) for n in names}, "all": "all"}
+        switches.append(switch(view, "Method", "method", labels, who, report.index))
     if len(others) > 1:
         switches.append(switch(view, "Crossed with", "cross", {n: titles[n] for n in others}, cross, others[0]))
     parts: list[Part] = [html.Div(switches, className="switches")]

@@ -20,9 +20,10 @@ from models.avatar.morph import Morpher
 from models.avatar.outline import outlines
 from models.body import open_body
 from models.errors import BodyRequestError
+from models.measure import MEASUREMENTS
 from reports.bound import Bound
 from reports.document import Badge, Callout, Column, Facts, Row, Section, Table
-from reports.wording import count, group_label, number, sentence
+from reports.wording import group_label, number, plural, sentence
 from studies.errors import UsageError
 from studies.measurands import MEASURANDS
 from studies.registry.audit import record_view
@@ -133,7 +134,7 @@ def _readings(readings: pd.DataFrame) -> Table:
         Column("Value", "right"),
         Column("Flags"),
     )
-    return Table("table-readings", f"The {count(len(rows))} readings.", columns, tuple(rows))
+    return Table("table-readings", f"{plural(len(rows), 'reading')}.", columns, tuple(rows))
 
 
 def _scans(view: View, scans: list[dict[str, Any]], run: int | None, *, keeps_photos: bool) -> list[Part]:
@@ -166,7 +167,7 @@ def _scans(view: View, scans: list[dict[str, Any]], run: int | None, *, keeps_ph
         f"In run {run}" if run else "In a run",
         "Reason",
     )
-    table = Table("table-scans", f"The {count(len(rows))} scans.", tuple(Column(name) for name in names), tuple(rows))
+    table = Table("table-scans", f"{plural(len(rows), 'scan')}.", tuple(Column(name) for name in names), tuple(rows))
     pictures = [image for scan in scans for image in _pictures(view, scan, keeps_photos=keeps_photos)]
     shown = [html.Div(pictures, className="photos")] if pictures else []
     return [Section("scans", "Scans", (table,)), *shown]
@@ -240,7 +241,7 @@ def _avatar(
         Row(("Body fat (%)", number(start, 1), number(asked, 1))),
         Row(("Mass (kg)", number(here.weight_kg, 1), number(then.weight_kg, 1))),
         *(
-            Row((_measure_label(name), number(before[name], 1), number(measured[name], 1)))
+            Row((_measure_label(name), *(number(found[name], _places(name)) for found in (before, measured))))
             for name in measured
             if name in before
         ),
@@ -351,7 +352,15 @@ def _asked(view: View, start: float, low: float, high: float) -> float:
 
 def _measure_label(name: str) -> str:
     measurand = MEASURANDS.get(name)
-    return f"{sentence(measurand.label)} ({measurand.unit})" if measurand else sentence(name.replace("_", " "))
+    if measurand:
+        return f"{sentence(measurand.label)} ({measurand.unit})"
+    unit = MEASUREMENTS[name].unit
+    plain = sentence(name.rpartition("_")[0].replace("_", " "))
+    return sentence(name.replace("_", " ")) if unit == "1" else f"{plain} ({unit})"
+
+
+def _places(name: str) -> int:
+    return 2 if MEASUREMENTS[name].unit in ("1", "m²") else 1
 
 
 PAGE = Page("subject", "Subject", build, filtered=False, linked=False, of_item=True, measurands=True)
