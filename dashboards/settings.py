@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from studies.errors import StorageError
 
@@ -29,6 +30,17 @@ class Settings:
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the dashboard."""
         return not self.behind_proxy and is_loopback(self.host)
+
+    def plain(self) -> dict[str, Any]:
+        """For another process; `of_plain` makes settings of it again."""
+        return {name: getattr(self, name) for name in ("host", "behind_proxy")} | {
+            name: getattr(self, name).total_seconds() for name in ("idle", "longest")
+        }
+
+    @classmethod
+    def of_plain(cls, said: dict[str, Any]) -> Settings:
+        times = {name: timedelta(seconds=said[name]) for name in ("idle", "longest")}
+        return cls(said["host"], said["behind_proxy"], **times)
 
 
 def is_loopback(host: str) -> bool:
