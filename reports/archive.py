@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from reports.files import write_atomically
-from reports.recomputing import recomputable, recompute
+from reports.recomputing import NAMING, recomputable, recompute
 from reports.signature_sheet import sheet_json
 from reports.signing import Signed, check_all, file_faults, missing_signatures, sheets_of, signatures_of
 from studies.deidentified import risk
@@ -156,9 +156,10 @@ def _report_files(
 
 
 def _inputs(registry: Registry, connection: Connection, record: ReportRecord) -> dict[str, bytes]:
-    if not recomputable(record.kind):
+    if not recomputable(record.kind) or record.kind in NAMING:
+        why = "keep no inputs" if record.kind not in NAMING else "name subjects, and so do their inputs"
         raise UsageError(
-            f"Report {record.name} is a {record.kind} report; these keep no inputs and cannot be recomputed elsewhere.",
+            f"Report {record.name} is a {record.kind} report; these {why}, so that there is no bundle of them.",
             remedy="Its files stand for themselves, but can name scans and files: look before you give them away.",
         )
     known = inputs_record(connection, record)
@@ -284,11 +285,11 @@ def _contents(
     found: Mapping[str, Any],
 ) -> dict[str, bytes]:
     software = record.manifest["software"]
-    plan = thaw(inputs)["plan"]
+    plan = thaw(inputs).get("plan")
     parts: dict[str, bytes] = {
         "README.md": _readme(record, signatures, found).encode(),
         SCRIPT: _SCRIPT.encode(),
-        "plan.yaml": plan.to_yaml().encode(),
+        **({"plan.yaml": plan.to_yaml().encode()} if plan else {}),
         "software.json": _json(software),
         "requirements.txt": _requirements(software).encode(),
         "disclosure.json": _json(dict(found)),
@@ -358,8 +359,8 @@ hash, and results.json is recomputed from inputs/: it must come out byte for byt
 | `results.json`, `report.html`, `report.pdf` | the report, as it was registered (as far as these were made) |
 | `signatures.json`, `.html`, `.pdf` | the signature sheet, where the report is signed |
 | `inputs/*.csv`, `inputs/codebook.csv` | what the results were computed from, and what each column means |
-| `inputs/inputs.json` | what is no table: the plan, the notes of the study, the types of the columns |
-| `plan.yaml` | the analysis plan |
+| `inputs/inputs.json` | what is no table: the notes of the study, the types of the columns, the plan |
+| `plan.yaml` | the analysis plan, where the report is by one |
 | `software.json`, `requirements.txt` | versions of the software that made the report |
 | `disclosure.json` | how many subjects could be told apart by their traits |
 | `recompute` | the script |

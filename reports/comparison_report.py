@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reports import figures
 from reports.bound import Bound, is_hidden
 from reports.document import Badge, Column, Document, Facts, Figure, Inline, List, Paragraph, Row, Section, Table
-from reports.kinds import Made, Order
+from reports.kinds import Kept, Made, Order
 from reports.sections.common import bound, document
 from reports.wording import ABSENT, estimate_of, excludes, group_label, inside, listed, method_label, plural, sentence
 
@@ -24,20 +24,29 @@ _TONES = {"better": "good", "worse": "bad", "no evidence": "neutral"}
 
 def build(registry: Registry, order: Order, progress: Progress) -> Made:
     """The comparison of two runs, the baseline first."""
-    from studies.analysis import calliper_version
-    from studies.runs.comparison import compare_runs
+    from studies.deidentified import deidentified
+    from studies.registry.erasures import erasure_count
+    from studies.runs.comparison import comparison_inputs
 
-    baseline, candidate = order.runs
-    found = compare_runs(registry, order.study, baseline, candidate, progress=progress)
-    content = found.to_dict()
-    results = {
-        "calliper": calliper_version(), "level": found.statistics.level, **content,
-        "plan": {**content["plan"], "document": {}},
-    }  # fmt: skip
+    with registry.reading() as connection:
+        inputs = comparison_inputs(connection, order.study, *order.runs, progress=progress)
+        erasures = erasure_count(connection, order.study)
+    results = comparison_results(inputs, progress)
     return Made(
         "comparison", results, lambda created: comparison_document(results, created=created),
-        plan_version=content["plan"]["version"],
+        plan_version=results["plan"]["version"], kept=Kept(lambda: deidentified(inputs, keep_names=True), erasures),
     )  # fmt: skip
+
+
+def comparison_results(inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
+    """The results of a comparison of two runs, from its inputs."""
+    from studies.analysis import calliper_version
+    from studies.runs.comparison import compare
+
+    found = compare(inputs, progress=progress)
+    content = found.to_dict()
+    plan = {**content["plan"], "document": {}}
+    return {"calliper": calliper_version(), "level": found.statistics.level, **content, "plan": plan}
 
 
 def comparison_document(results: dict[str, Any], *, created: dt.datetime | None = None) -> Document:

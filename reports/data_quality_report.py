@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from reports.bound import NOT_SHOWN, Bound
 from reports.document import Badge, Column, Document, Inline, List, Paragraph, Row, Section, Table
-from reports.kinds import Made, Order
+from reports.kinds import Kept, Made, Order
 from reports.sections.common import bound, document
 from reports.wording import group_label, method_label, plural, sentence
 from studies.measurands import MEASURANDS
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from studies.progress import Progress
     from studies.registry.workspace import Registry
 
@@ -21,37 +25,67 @@ _SHOWN = 30
 
 def build(registry: Registry, order: Order, progress: Progress) -> Made:
     """The data-quality report of a registered study, with the outcomes of a run (by default the newest)."""
-    from studies.analysis import calliper_version
+    from studies.deidentified import recoded
+    from studies.registry.erasures import erasure_count
+
+    with registry.reading() as connection:
+        inputs = _inputs(connection, order, progress)
+        erasures = erasure_count(connection, order.study)
+    with progress.stage("Counting"):
+        results = quality_results(inputs)
+
+    def frozen() -> dict[str, Any]:
+        tables = {name: item for name, item in inputs.items() if isinstance(item, pd.DataFrame)}
+        return {**inputs, **recoded(tables, inputs["minimum_cell"])}
+
+    return Made(
+        "data-quality", results, lambda created: data_quality_document(results, created=created),
+        kept=Kept(frozen, erasures),
+    )  # fmt: skip
+
+
+def _inputs(connection: Connection, order: Order, progress: Progress) -> dict[str, Any]:
+    """All that the results are made of."""
     from studies.registry.catalogue import current_plan, find_study
-    from studies.registry.data_quality import data_quality
+    from studies.registry.data_quality import quality_inputs
     from studies.registry.frames import finished_run, study_frames
     from studies.registry.provenance import study_provenance
     from studies.registry.runs import find_run
     from studies.registry.scans import study_scans
 
-    with registry.reading() as connection:
-        study = find_study(connection, order.study)
-        plan = current_plan(connection, study.id).plan
-        newest = finished_run(connection, study.id)
-        number = newest if order.run is None else find_run(connection, study.id, order.run).number
-        frames = study_frames(connection, study.id, run_number=number, progress=progress)
-        scans = study_scans(connection, study.id, plan.measurand, number)
-        with progress.stage("Counting"):
-            found = data_quality(connection, study, frames, scans, minimum=plan.minimum_cell)
-        notes = study_provenance(connection, study.id)
-    results = {
-        "calliper": calliper_version(),
+    study = find_study(connection, order.study)
+    plan = current_plan(connection, study.id).plan
+    newest = finished_run(connection, study.id)
+    number = newest if order.run is None else find_run(connection, study.id, order.run).number
+    frames = study_frames(connection, study.id, run_number=number, progress=progress)
+    scans = study_scans(connection, study.id, plan.measurand, number)
+    return {
         "study": {"name": study.name, "title": study.title},
-        "plan": {"document": {"minimum_cell": plan.minimum_cell}},
-        "data": {
-            "hash": frames.sha256, "subjects": len(frames.subjects), "visits": len(frames.visits),
-            "measurements": len(frames.measurements), "scans": len(scans),
-        },
+        "data_hash": frames.sha256,
+        "visit_count": len(frames.visits),
         "run": None if number is None else {"number": number},
-        **found,
-        "notes": notes,
+        "notes": study_provenance(connection, study.id),
+        **quality_inputs(connection, study, frames, scans, minimum=plan.minimum_cell),
+    }
+
+
+def quality_results(inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
+    """The results of a data-quality report, from its inputs."""
+    from studies.analysis import calliper_version
+    from studies.registry.data_quality import data_quality
+
+    return {
+        "calliper": calliper_version(),
+        "study": inputs["study"],
+        "plan": {"document": {"minimum_cell": inputs["minimum_cell"]}},
+        "data": {
+            "hash": inputs["data_hash"], "subjects": len(inputs["subjects"]), "visits": inputs["visit_count"],
+            "measurements": len(inputs["measurements"]), "scans": len(inputs["scans"]),
+        },
+        "run": inputs["run"],
+        **data_quality(inputs),
+        "notes": inputs["notes"],
     }  # fmt: skip
-    return Made("data-quality", results, lambda created: data_quality_document(results, created=created))
 
 
 def data_quality_document(results: dict[str, Any], *, created: dt.datetime | None = None) -> Document:

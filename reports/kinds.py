@@ -37,12 +37,25 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What is kept with a report, so that its results can be computed anew.
+
+    inputs: gives the inputs of the results without what identifies people (see `studies.frozen`). erasures: how many
+    people were erased from the study when they were read: nothing is registered of somebody erased since.
+    """
+
+    inputs: Callable[[], dict[str, Any]]
+    erasures: int
+
+
+@dataclass(frozen=True)
 class Made:
     """A report before it is written.
 
     results: what results.json will hold. document: the document of these results, given the date for the metadata of
     files. plan_version: of the plan that was carried out, None where the report is not by a plan. index: the index test
-    that was asked for instead of the plan's.
+    that was asked for instead of the plan's. kept: see `Kept`; None for an analysis, whose inputs are read anew when
+    the report is registered.
     """
 
     kind: str
@@ -50,6 +63,7 @@ class Made:
     document: Callable[[dt.datetime | None], Document]
     plan_version: int | None = None
     index: str | None = None
+    kept: Kept | None = None
 
     @property
     def failed(self) -> list[str]:

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from reports.document import Document, List, Paragraph, Section
-from reports.kinds import Made, Order
+from reports.kinds import Kept, Made, Order
 from reports.sections.common import bound, document
 from reports.sections.model_cards import model_cards
 
@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 
 def build(registry: Registry, order: Order, progress: Progress) -> Made:
     """The cards of the checkpoints of a run (by default the newest); without a run, of those that are current."""
-    from studies.analysis import calliper_version
+    inputs, erasures = _inputs(registry, order)
+    results = card_results(inputs)
+    return Made(
+        "model-card", results, lambda created: model_card_document(results, created=created),
+        kept=Kept(lambda: inputs, erasures),
+    )  # fmt: skip
+
+
+def _inputs(registry: Registry, order: Order) -> tuple[dict[str, Any], int]:
+    """All that the results are made of, which is of no single person; and how many people were erased by then."""
     from studies.registry.cards import current_cards, run_cards
     from studies.registry.catalogue import find_study
+    from studies.registry.erasures import erasure_count
     from studies.registry.frames import finished_run
     from studies.registry.provenance import study_provenance
     from studies.registry.runs import find_run
@@ -30,14 +40,21 @@ def build(registry: Registry, order: Order, progress: Progress) -> Made:
         found = None if number is None else find_run(connection, study.id, number)
         cards = None if found is None else run_cards(connection, study, found.id)
         notes = study_provenance(connection, study.id)
-    results: dict[str, Any] = {
-        "calliper": calliper_version(),
+        erasures = erasure_count(connection, order.study)
+    inputs = {
         "study": {"name": study.name, "title": study.title},
         "run": None if found is None else {"number": found.number},
         "cards": current_cards(registry, study) if cards is None else cards,
         "notes": notes,
     }
-    return Made("model-card", results, lambda created: model_card_document(results, created=created))
+    return inputs, erasures
+
+
+def card_results(inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
+    """The results of model cards, from their inputs: the cards of then, and whom the study shared with training."""
+    from studies.analysis import calliper_version
+
+    return {"calliper": calliper_version(), **{name: inputs[name] for name in ("study", "run", "cards", "notes")}}
 
 
 def model_card_document(results: dict[str, Any], *, created: dt.datetime | None = None) -> Document:

@@ -1,24 +1,33 @@
-"""Results computed anew from the frozen inputs of a report."""
+"""Results computed anew from the frozen inputs of a report: of every kind its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from typing import Any
 
 from reports.results import results_json
-from studies.analysis import analyze
+from studies.errors import DataError
 from studies.frozen import thaw
 from studies.progress import Progress
 
+_KINDS: dict[str, str] = {
+    **dict.fromkeys(("validation", "fairness", "precision", "checklists"), "reports.recomputing:analysis_results"),
+    "comparison": "reports.comparison_report:comparison_results",
+    "data-quality": "reports.data_quality_report:quality_results",
+    "model-card": "reports.model_card_report:card_results",
+    "drift": "reports.drift_report:drift_results",
+}
+"""Kind -> "module:function" of (inputs, progress), which gives its results."""
+NAMING = ("comparison",)
+"""Kinds whose results name subjects, so that their inputs do as well: these never leave the workspace."""
 
-def _analysis(inputs: dict[str, Any], progress: Progress | None) -> Mapping[str, Any]:
+
+def analysis_results(inputs: dict[str, Any], progress: Progress | None = None) -> Mapping[str, Any]:
+    """The results of an analysis, one without a single pair included."""
+    from studies.analysis import analyze
+
     return analyze(**inputs, empty=True, progress=progress).results
-
-
-_KINDS: dict[str, Callable[[dict[str, Any], Progress | None], Mapping[str, Any]]] = dict.fromkeys(
-    ("validation", "fairness", "precision", "checklists"), _analysis
-)
-"""Kinds whose results are those of the analysis. The others compare runs or ingests, or describe checkpoints."""
 
 
 def recomputable(kind: str) -> bool:
@@ -27,5 +36,16 @@ def recomputable(kind: str) -> bool:
 
 
 def recompute(kind: str, files: Mapping[str, bytes], *, progress: Progress | None = None) -> bytes:
-    """results.json of a report of this kind, from its frozen inputs (see `studies.frozen`)."""
-    return results_json(_KINDS[kind](thaw(files), progress))
+    """results.json of a report of this kind, from its frozen inputs (see `studies.frozen`).
+
+    Raises `DataError` where they are not those of such a report.
+    """
+    module, _, function = _KINDS[kind].partition(":")
+    make = getattr(importlib.import_module(module), function)
+    inputs = thaw(files)
+    try:
+        return results_json(make(inputs, progress))
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"The frozen inputs are not those of a {kind} report: {error}.", remedy="Take them anew."
+        ) from error

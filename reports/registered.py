@@ -26,6 +26,7 @@ from studies.registry import audit
 from studies.registry.analysis import study_inputs
 from studies.registry.catalogue import StudyRecord, find_study, plan_versions
 from studies.registry.claims import abandoned, claim, remove_unnamed
+from studies.registry.erasures import erasure_count
 from studies.registry.reports import (
     INPUTS,
     MANIFEST_FORMAT,
@@ -47,8 +48,8 @@ def register_report(registry: Registry, study_name: str, made: Made, *, formats:
     """Write a report under the study's next number and register it. Returns format -> path.
 
     The files come to be in a folder of their own that gets its number when the report is registered: a report is there
-    whole and registered, or not at all. With them is kept, de-identified, what the results were computed from, for
-    kinds that can be recomputed. Raises `StorageError` where the study's data changed since the results were computed.
+    whole and registered, or not at all. With them is kept, de-identified, what the results were computed from. Raises
+    `StorageError` where the data of an analysis changed, or somebody was erased, since the results were computed.
     """
     _sweep(registry)
     with claim(registry.reports / f"{MAKING}{secrets.token_hex(8)}") as making:
@@ -61,6 +62,8 @@ def register_report(registry: Registry, study_name: str, made: Made, *, formats:
             listed = [_listed(kind, path) for kind, path in files.items()]
             with registry.writing() as connection:
                 study = find_study(connection, study_name)
+                if made.kept is not None and made.kept.erasures != erasure_count(connection, study_name):
+                    raise _outdated(study_name)
                 last = select(func.coalesce(func.max(Report.number), 0)).where(Report.study_id == study.id)
                 number = connection.execute(last).scalar_one() + 1
                 manifest = _manifest(study, number, made, listed, inputs)
@@ -85,19 +88,26 @@ def _listed(kind: str, path: Path) -> dict[str, Any]:
 
 
 def _frozen(registry: Registry, study: str, made: Made) -> tuple[dict[str, bytes], int]:
-    """The files of the frozen inputs, and how many subjects are in them; nothing for kinds that keep none."""
+    """The files of the frozen inputs, and how many subjects are in them; nothing for a kind that keeps none."""
     if not recomputable(made.kind):
         return {}, 0
+    if made.kept is not None:
+        kept = made.kept.inputs()
+        return freeze(kept), len(kept.get("subjects", ()))
     results = made.results
     run = (results.get("run") or {}).get("number")
     inputs = study_inputs(registry, study, index=made.index, run=run)
     used = (results["plan"]["hash"], results["data"]["hash"], results["data"].get("scans_hash"))
     if used != (inputs["plan_status"]["hash"], inputs["data_hash"], inputs["scans_hash"]):
-        raise StorageError(
-            "The study's data or plan changed while the report was made.",
-            where=f"study '{study}'", remedy="Nothing was registered. Make the report again.",
-        )  # fmt: skip
+        raise _outdated(study)
     return freeze(deidentified(inputs)), len(inputs["subjects"])
+
+
+def _outdated(study: str) -> StorageError:
+    return StorageError(
+        "The study's data or plan changed while the report was made.",
+        where=f"study '{study}'", remedy="Nothing was registered. Make the report again.",
+    )  # fmt: skip
 
 
 def _manifest(

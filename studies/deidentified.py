@@ -29,53 +29,77 @@ _OLD = 90
 _BAND_YEARS = 10
 
 
-def deidentified(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs (see `studies.registry.analysis.study_inputs`) de-identified. Each call deals other codes and shifts.
+def deidentified(inputs: dict[str, Any], *, keep_names: bool = False) -> dict[str, Any]:
+    """The inputs of results de-identified: of an analysis (`studies.registry.analysis.study_inputs`), or of drift.
 
-    The counts, the texts about the study and the hashes of the data stay those of the data as they were.
+    Each call deals other codes and shifts. The counts, the texts about the study and the hashes of the data stay those
+    of the data as they were. Every table with subjects is treated alike. keep_names: subjects, visits, scans and
+    devices keep their names, where the results name them; all else is treated as without.
     """
     plan: Plan = inputs["plan"]
-    subjects, visits = inputs["subjects"], inputs["visits"]
-    measurements, scans = inputs["measurements"], inputs.get("scans")
-    people = pd.Index(subjects["subject_id"].astype("object"))
+    tables = {name: item for name, item in inputs.items() if isinstance(item, pd.DataFrame)}
+    people = pd.Index(tables["subjects"]["subject_id"].astype("object"))
     rng = np.random.default_rng(secrets.randbits(256))
-    codes = _codes(people, rng)
+    codes = people.to_numpy(dtype=object) if keep_names else _codes(people, rng)
     shifts = _shifts(len(people), rng)
-    least = plan.minimum_cell
-    labels = _shared_or_coded(visits["visit"], visits["subject_id"], least, "visit-", keep=plan.visits or ())
-    owned = [measurements[["device", "subject_id"]]] + ([] if scans is None else [scans[["device", "subject_id"]]])
-    owned_devices = pd.concat(owned, ignore_index=True)
-    devices = _shared_or_coded(owned_devices["device"], owned_devices["subject_id"], least, "device-", keep=("",))
+    known: dict[str, dict[str, str]] = {}
+    if not keep_names:
+        visits = tables["visits"]
+        used = [frame[["device", "subject_id"]] for frame in tables.values() if "device" in frame]
+        of_device = pd.concat(used, ignore_index=True)
+        least = plan.minimum_cell
+        known["visit"] = _shared_or_coded(
+            visits["visit"], visits["subject_id"], least, "visit-", keep=plan.visits or ()
+        )  # fmt: skip
+        known["device"] = _shared_or_coded(
+            of_device["device"], of_device["subject_id"], least, "device-", keep=("",)
+        )  # fmt: skip
 
-    def renamed(frame: pd.DataFrame, dates: tuple[str, ...], order: list[str]) -> pd.DataFrame:
+    def renamed(frame: pd.DataFrame, order: list[str]) -> pd.DataFrame:
         place = people.get_indexer(frame["subject_id"].astype("object"))
         columns: dict[str, Any] = {"subject_id": pd.array(codes[place], dtype="str")}
-        for name in dates:
-            columns[name] = frame[name] + pd.Series(shifts[place], index=frame.index)
-        for name, known in (("visit", labels), ("device", devices)):
+        for name in frame:
+            if pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
+                columns[name] = frame[name] + pd.Series(shifts[place], index=frame.index)
+        for name, labels in known.items():
             if name in frame:
-                columns[name] = frame[name].astype("object").map(known).astype("str")
-        changed = frame.assign(**columns)
-        return changed.sort_values(order, kind="stable", ignore_index=True) if order else changed
+                columns[name] = frame[name].astype("object").map(labels).astype("str")
+        return frame.assign(**columns).sort_values(order, kind="stable", ignore_index=True)
 
-    # Within a visit the numbers of measurements rise as before, for they are the last to break a tie.
-    measurements = renamed(
-        measurements.sort_values("measurement_id"), ("measured_at",), ["kind", "subject_id", "visit"]
-    )
-    numbers = measurements.groupby("kind").cumcount() + 1
-    if scans is not None:
-        scans = renamed(scans, ("captured_at",), ["subject_id", "visit", "scan"])
-        place = scans.groupby(["subject_id", "visit"]).cumcount() + 1
-        scans["scan"] = ("scan-" + place.astype("str")).astype("str")
-    kept = dict.fromkeys([*_OF_SUBJECTS, *plan.attributes])
-    subjects = subjects[["subject_id", *(name for name in kept if name in subjects and name != "subject_id")]]
-    return {
-        **inputs,
-        "subjects": renamed(subjects, tuple(name for name in ("enrolled_on",) if name in subjects), ["subject_id"]),
-        "visits": renamed(visits, ("date",), ["subject_id", "visit"]),
-        "measurements": measurements.assign(measurement_id=numbers.to_numpy()),
-        "scans": scans,
-    }
+    made: dict[str, Any] = {}
+    for name, frame in tables.items():
+        if name == "subjects":
+            kept = dict.fromkeys([*_OF_SUBJECTS, *plan.attributes])
+            columns = ["subject_id", *(column for column in kept if column in frame and column != "subject_id")]
+            made[name] = renamed(frame[columns], ["subject_id"])
+        elif name == "measurements":
+            # Within a visit the numbers of measurements rise as before, for they are the last to break a tie.
+            frame = renamed(frame.sort_values("measurement_id"), ["kind", "subject_id", "visit"])
+            made[name] = frame.assign(measurement_id=frame.groupby("kind").cumcount().to_numpy() + 1)
+        else:
+            frame = renamed(frame, ["subject_id", "visit", *(["scan"] if "scan" in frame else [])])
+            if "scan" in frame and not keep_names:
+                number = frame.groupby(["subject_id", "visit"]).cumcount() + 1
+                frame["scan"] = ("scan-" + number.astype("str")).astype("str")
+            made[name] = frame
+    return {**inputs, **made}
+
+
+def recoded(tables: dict[str, pd.DataFrame], minimum: int) -> dict[str, pd.DataFrame]:
+    """Tables of counts, which hold no values and no dates, with codes for subjects, and for visits that few share."""
+    people = pd.Index(tables["subjects"]["subject_id"].astype("object"))
+    codes = _codes(people, np.random.default_rng(secrets.randbits(256)))
+    visited = [frame[["visit", "subject_id"]] for frame in tables.values() if "visit" in frame]
+    visits = pd.concat(visited, ignore_index=True)
+    labels = _shared_or_coded(visits["visit"], visits["subject_id"], minimum, "visit-", keep=())
+    made = {}
+    for name, frame in tables.items():
+        code = codes[people.get_indexer(frame["subject_id"].astype("object"))]
+        columns: dict[str, Any] = {"subject_id": pd.array(code, dtype="str")}
+        if "visit" in frame:
+            columns["visit"] = frame["visit"].astype("object").map(labels).astype("str")
+        made[name] = frame.assign(**columns).sort_values(list(frame.columns), kind="stable", ignore_index=True)
+    return made
 
 
 def _codes(people: pd.Index, rng: np.random.Generator) -> NDArray[np.object_]:
@@ -113,21 +137,23 @@ def _shared_or_coded(
 def risk(inputs: dict[str, Any]) -> dict[str, Any]:
     """How many people share the traits that others may know of them: sex, age, ethnicity, site, what the plan names.
 
+    inputs: those of any kind of report; where they hold no subject, there is nothing to find.
     Ages are taken in bands of ten years. {"subjects", "traits": [names], "smallest_group", "alone" (subjects who share
     their traits with nobody), "below_minimum" (subjects in groups below the plan's minimum cell), "minimum_cell",
     "rare": [{"trait", "subjects"}] (single traits that fewer subjects have), "aged_90_or_more"}. Values are not named:
     the table is for whoever gives the data away, and may travel with them.
     """
-    plan: Plan = inputs["plan"]
-    subjects = inputs["subjects"]
+    plan: Plan | None = inputs.get("plan")
+    least: int = plan.minimum_cell if plan else inputs.get("minimum_cell", 1)
+    subjects = inputs.get("subjects", pd.DataFrame({"subject_id": []}))
     traits = pd.DataFrame(index=subjects.index)
-    for name in dict.fromkeys(["sex", "age", "ethnicity", "site", *plan.attributes]):
+    for name in dict.fromkeys(["sex", "age", "ethnicity", "site", *(plan.attributes if plan else ())]):
         if name not in subjects or name == "subject_id":
             continue
         column = subjects[name]
         if name == "age":
             column = column.floordiv(_BAND_YEARS)
-        elif pd.api.types.is_float_dtype(column) and column.nunique() > plan.minimum_cell:
+        elif pd.api.types.is_float_dtype(column) and column.nunique() > least:
             continue  # a measured number is no trait that others know
         if column.nunique(dropna=False) < 2:
             continue  # nobody can be told from another by what all share
@@ -138,16 +164,16 @@ def risk(inputs: dict[str, Any]) -> dict[str, Any]:
     rare = []
     for name in traits.columns:
         counts = traits[name].value_counts()
-        few = counts[(counts > 0) & (counts < plan.minimum_cell)]
+        few = counts[(counts > 0) & (counts < least)]
         if len(few):
             rare.append({"trait": name, "values": len(few), "subjects": int(few.sum())})
     return {
         "subjects": len(subjects),
         "traits": list(traits.columns),
-        "minimum_cell": plan.minimum_cell,
+        "minimum_cell": least,
         "smallest_group": int(sizes.min()) if len(sizes) else len(subjects),
         "alone": int((sizes == 1).sum()),
-        "below_minimum": int((sizes < plan.minimum_cell).sum()),
+        "below_minimum": int((sizes < least).sum()),
         "rare": rare,
         "aged_90_or_more": int((subjects["age"] >= _OLD).sum()) if "age" in subjects else 0,
     }

@@ -1,4 +1,4 @@
-"""The inputs of an analysis as files that outlive the registry: CSV tables, a codebook, and JSON for all else.
+"""What results were computed from, as files that outlive the registry: CSV tables, a codebook, and JSON for all else.
 
 The same inputs give the same bytes, and what is read back gives the same results to the last digit: numbers are written
 with as many digits as they need, and the type of every column is noted.
@@ -26,9 +26,6 @@ from studies.plan import plan_from_document
 
 FORMAT = 1
 FACTS, CODEBOOK = "inputs.json", "codebook.csv"
-TABLES = ("subjects", "visits", "measurements", "scans")
-_STATED = ("study", "plan_status", "data_hash", "index", "scans_hash", "run", "protocol")
-
 _ARROW = {
     "text": pa.string(), "json": pa.string(), "number": pa.float64(), "integer": pa.int64(), "yes or no": pa.bool_(),
     "time": pa.timestamp("us"),
@@ -61,18 +58,27 @@ _MEANINGS = {
     "reason": "why the scan has no prediction",
     "low": "lower end of the prediction's 90 % interval",
     "high": "upper end of the prediction's 90 % interval",
+    "batch": "number of the ingest that it came in with",
+    "findings": "what quality control found of the scan, as a JSON list",
+    "finite": "whether the measurement has a value",
+    "scan_id": "number of the scan in the registry",
+    "baseline": "value that the baseline predicted of the scan",
+    "candidate": "value that the candidate predicted of the scan",
 }
 
 
 def freeze(inputs: Mapping[str, Any]) -> dict[str, bytes]:
-    """The inputs of an analysis (see `studies.registry.analysis.study_inputs`) as files, name -> content."""
-    plan = inputs["plan"]
-    tables = {name: inputs[name] for name in TABLES if inputs.get(name) is not None}
+    """The inputs of results as files, name -> content.
+
+    inputs: tables (data frames), `plan` where there is one, and plain JSON for all else; of an analysis those of
+    `studies.registry.analysis.study_inputs`.
+    """
+    tables = {name: item for name, item in inputs.items() if isinstance(item, pd.DataFrame)}
     columns = {name: {str(column): _kind(frame[column]) for column in frame} for name, frame in tables.items()}
     facts = {
         "calliper_inputs": FORMAT,
-        **{name: _finite(inputs.get(name)) for name in _STATED},
-        "plan": plan.document(),
+        **{name: _finite(item) for name, item in inputs.items() if name not in tables and name != "plan"},
+        **({"plan": inputs["plan"].document()} if "plan" in inputs else {}),
         "tables": columns,
     }
     files = {FACTS: (json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()}
@@ -93,14 +99,15 @@ def thaw(files: Mapping[str, bytes]) -> dict[str, Any]:
                 where=FACTS, remedy="Recompute them with the version of Calliper that made them.",
             )  # fmt: skip
         tables = {name: _frame(files[f"{name}.csv"], columns) for name, columns in facts["tables"].items()}
-        stated = {name: facts.get(name) for name in _STATED}
+        stated = {name: item for name, item in facts.items() if name not in ("calliper_inputs", "plan", "tables")}
+        plan = {"plan": plan_from_document(facts["plan"])} if "plan" in facts else {}
     except KeyError as error:
         raise DataError(f"The frozen inputs lack {error}.", remedy="They are not whole: take them anew.") from None
     except (ValueError, TypeError, AttributeError, pa.ArrowException) as error:
         raise DataError(
             f"The frozen inputs cannot be read: {error}.", remedy="They are not as they were written: take them anew."
         ) from None
-    return {**stated, "plan": plan_from_document(facts["plan"]), **dict.fromkeys(TABLES), **tables}
+    return {**stated, **plan, **tables}
 
 
 def hash_of(files: Mapping[str, bytes]) -> str:
@@ -161,8 +168,9 @@ def _kind(column: pd.Series) -> str:
         return "number"
     if pd.api.types.is_datetime64_any_dtype(kind):
         return "time"
-    known = column.dropna()
-    return "text" if all(isinstance(value, str) for value in known.unique()) else "json"
+    if isinstance(kind, pd.StringDtype):
+        return "text"
+    return "text" if all(isinstance(value, str) for value in column.dropna()) else "json"
 
 
 def _csv(frame: pd.DataFrame, kinds: Mapping[str, str]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,25 +20,54 @@ _TABLES = ("subjects", "readings", "scans")
 _NOT_STATED = "not stated"
 
 
-def data_quality(
+def quality_inputs(
     connection: Connection, study: StudyRecord, frames: StudyFrames, scans: pd.DataFrame, *, minimum: int
 ) -> dict[str, Any]:
+    """What `data_quality` counts, and no more: no value, no date, no attribute, only whether there is one.
+
+    frames, scans: as `study_frames` and `study_scans` give them. Tables: subjects (subject_id, site), recorded
+    (subject_id, and for each attribute whether it is recorded), measurements (subject_id, visit, measurand, method,
+    flags, finite), scans (subject_id, device, status, reason).
+    """
+    people, data = frames.subjects, frames.measurements
+    recorded = people.drop(columns=["subject_id", "consent"], errors="ignore").notna()
+    finite = np.isfinite(data["value"].to_numpy(dtype="float64"))
+    text = dict.fromkeys(("device", "status", "reason"), "str")
+    return {
+        "minimum_cell": minimum,
+        "ingests": _ingests(connection, study),
+        "quarantine": _quarantine(connection, study),
+        "subjects": people[["subject_id", "site"]].astype("str"),
+        "recorded": pd.concat([people[["subject_id"]], recorded], axis=1),
+        "measurements": data[["subject_id", "visit", "measurand", "method", "flags"]].assign(finite=finite),
+        "scans": scans[["subject_id", *text]].astype(text),
+    }
+
+
+def data_quality(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Plain dicts: "ingests", "quarantine", "flags", "missing", "measurements", "sites", "devices", "scans".
 
-    frames, scans: as `study_frames` and `study_scans` give them. Counts of subjects below `minimum` are hidden by site
-    and device, with those that would reveal them.
+    inputs: see `quality_inputs`. Counts of subjects below the minimum cell are hidden by site and device, with those
+    that would reveal them.
     """
     descriptions = {rule.name: rule.description for table in _TABLES for rule in rules_of(table)}
+    refused, subjects, measurements = inputs["quarantine"], inputs["subjects"], inputs["measurements"]
+    scans, minimum = inputs["scans"], inputs["minimum_cell"]
     return {
-        "ingests": _ingests(connection, study),
-        "quarantine": _quarantine(connection, study, descriptions),
-        "flags": _flags(frames.measurements, descriptions),
-        "missing": _missing(frames.subjects),
-        "measurements": _measurements(frames),
-        "sites": _sites(frames, scans, minimum),
+        "ingests": inputs["ingests"],
+        "quarantine": {**refused, "rules": [_described(item, descriptions) for item in refused["rules"]]},
+        "flags": _flags(measurements, descriptions),
+        "missing": _missing(inputs["recorded"]),
+        "measurements": _measurements(measurements, len(subjects)),
+        "sites": _sites(subjects, measurements, scans, minimum),
         "devices": _devices(scans, minimum),
         "scans": _scans(scans),
     }
+
+
+def _described(item: Mapping[str, Any], descriptions: Mapping[str, str]) -> dict[str, Any]:
+    name = item["rule"]
+    return {"rule": name, "description": descriptions.get(name, name.replace("_", " ")), "n": item["n"]}
 
 
 def _ingests(connection: Connection, study: StudyRecord) -> list[dict[str, Any]]:
@@ -56,7 +86,7 @@ def _ingests(connection: Connection, study: StudyRecord) -> list[dict[str, Any]]
     return found
 
 
-def _quarantine(connection: Connection, study: StudyRecord, descriptions: dict[str, str]) -> dict[str, Any]:
+def _quarantine(connection: Connection, study: StudyRecord) -> dict[str, Any]:
     mine = QuarantinedRow.study_id == study.id
     rules: Counter[str] = Counter()
     sources: Counter[str] = Counter()
@@ -68,10 +98,7 @@ def _quarantine(connection: Connection, study: StudyRecord, descriptions: dict[s
         rules.update({reason["rule"] for reason in reasons})
     return {
         "rows": total,
-        "rules": [
-            {"rule": name, "description": descriptions.get(name, name.replace("_", " ")), "n": n}
-            for name, n in _ordered(rules)
-        ],
+        "rules": [{"rule": name, "n": n} for name, n in _ordered(rules)],
         "sources": [{"source": name, "n": n} for name, n in _ordered(sources)],
     }
 
@@ -82,10 +109,7 @@ def _flags(measurements: pd.DataFrame, descriptions: dict[str, str]) -> dict[str
     names = Counter(name.strip() for text in flagged for name in str(text).split(","))
     return {
         "measurements": len(flagged),
-        "rules": [
-            {"rule": name, "description": descriptions.get(name, name.replace("_", " ")), "n": n}
-            for name, n in _ordered(names)
-        ],
+        "rules": [_described({"rule": name, "n": n}, descriptions) for name, n in _ordered(names)],
     }
 
 
@@ -93,35 +117,31 @@ def _ordered(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _missing(subjects: pd.DataFrame) -> list[dict[str, Any]]:
+def _missing(recorded: pd.DataFrame) -> list[dict[str, Any]]:
     """For every attribute that some subject has, how many lack it."""
     found = []
-    for name in subjects.columns:
-        if name in ("subject_id", "consent"):
-            continue
-        lacking = int(subjects[name].isna().sum())
-        if lacking < len(subjects):
-            share = 100 * lacking / len(subjects)
-            found.append({"attribute": name, "n": lacking, "of": len(subjects), "percent": share})
+    for name in recorded.columns.drop("subject_id"):
+        lacking = int((~recorded[name]).sum())
+        if lacking < len(recorded):
+            share = 100 * lacking / len(recorded)
+            found.append({"attribute": name, "n": lacking, "of": len(recorded), "percent": share})
     return found
 
 
-def _measurements(frames: StudyFrames) -> list[dict[str, Any]]:
+def _measurements(measurements: pd.DataFrame, people: int) -> list[dict[str, Any]]:
     """For every measurand and method, its measurements, and the subjects and visits that have it."""
-    data = frames.measurements[np.isfinite(frames.measurements["value"].to_numpy(dtype="float64"))]
     found = []
-    for (measurand, method), rows in data.groupby(["measurand", "method"], sort=True):
+    for (measurand, method), rows in measurements[measurements["finite"]].groupby(["measurand", "method"], sort=True):
         visits = len(rows[["subject_id", "visit"]].drop_duplicates())
         subjects = int(rows["subject_id"].nunique())
         row = {"measurand": measurand, "method": method, "n": len(rows), "visits": visits, "subjects": subjects}
-        found.append({**row, "percent": 100 * subjects / len(frames.subjects)})
+        found.append({**row, "percent": 100 * subjects / people})
     return found
 
 
-def _sites(frames: StudyFrames, scans: pd.DataFrame, minimum: int) -> list[dict[str, Any]]:
-    sites = frames.subjects["site"].astype("object")
-    site_of = pd.Series(sites.where(sites.notna(), _NOT_STATED).to_numpy(), index=frames.subjects["subject_id"])
-    data = frames.measurements
+def _sites(subjects: pd.DataFrame, data: pd.DataFrame, scans: pd.DataFrame, minimum: int) -> list[dict[str, Any]]:
+    sites = subjects["site"].astype("object")
+    site_of = pd.Series(sites.where(sites.notna(), _NOT_STATED).to_numpy(), index=subjects["subject_id"])
     flags = data["flags"].astype("object")
     rows = pd.DataFrame(
         {"site": data["subject_id"].map(site_of).to_numpy(), "flagged": (flags.notna() & (flags != "")).to_numpy()}

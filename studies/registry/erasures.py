@@ -65,6 +65,12 @@ def erasure_notes(connection: Connection, study_id: int) -> list[str]:
     return [f"{sentence} {which} made before: the same numbers cannot be computed from the registry any more."]
 
 
+def erasure_count(connection: Connection, study: str) -> int:
+    """How many people were erased from a study so far."""
+    query = select(func.count()).select_from(Erasure).join(Study, Erasure.study_id == Study.id)
+    return connection.execute(query.where(Study.name == study)).scalar_one()
+
+
 def erasures_of(connection: Connection, study: str | None = None) -> list[dict]:
     """Every erasure, oldest first: study, number, when, by whom, why, and what went."""
     query = select(Erasure.__table__, Study.name.label("study")).join(Study, Erasure.study_id == Study.id)

@@ -188,15 +188,16 @@ def forget_inputs(
 ) -> list[int]:
     """Remove the frozen inputs of a study's reports, since somebody in them is erased. Returns the reports' numbers.
 
-    because: told by `report verify`, e.g. "a subject was erased"; must not tell who. since: when the person came into
-    the registry; reports that were made before hold nothing of them and keep their inputs. In the writer's transaction
-    of the erasure. Files go first: a kill in between leaves a report that cannot be recomputed, never a person's data.
+    Inputs that hold no subject, those of model cards, stay. because: told by `report verify`, e.g. "a subject was
+    erased"; must not tell who. since: when the person came into the registry; reports that were made before hold
+    nothing of them and keep their inputs. In the writer's transaction of the erasure. Files go first: a kill in between
+    leaves a report that cannot be recomputed, never a person's data.
     """
     query = (
         select(Report.id, Report.number, Report.created_at)
         .join(Study, Report.study_id == Study.id)
         .join(FrozenInputs, FrozenInputs.report_id == Report.id)
-        .where(Study.name == study, FrozenInputs.removed_at.is_(None))
+        .where(Study.name == study, FrozenInputs.removed_at.is_(None), FrozenInputs.subjects > 0)
         .order_by(Report.number)
     )
     concerned = [row for row in connection.execute(query).all() if since is None or row.created_at >= since]

@@ -6,6 +6,7 @@ number with an interval is of `validation.versions`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,40 +105,69 @@ def compare_runs(
     Raises UsageError for an unknown study or run, DataError where a run does not predict the plan's measurand, no scan
     was seen by both, or none of those can be paired with a reference.
     """
+    with registry.reading() as connection:
+        inputs = comparison_inputs(connection, study_name, baseline, candidate, progress=progress)
+    return compare(inputs, progress=progress)
+
+
+def comparison_inputs(
+    connection: Connection, study_name: str, baseline: int, candidate: int, *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """All that a comparison of two runs is made of, of the subjects whose scans both saw.
+
+    Tables: subjects, visits and measurements (readings) of them; both, one row a scan that both saw: scan_id, scan,
+    subject_id, visit, measured_at, device, unit, rendered, baseline, candidate. Raises as `compare_runs`.
+    """
     if baseline == candidate:
         raise UsageError("A run cannot be compared with itself.", remedy="Name two runs.")
+    study = find_study(connection, study_name)
+    record = current_plan(connection, study.id)
+    runs = [find_run(connection, study.id, number) for number in (baseline, candidate)]
+    both = _both(*(_predictions(connection, run, record.plan.measurand) for run in runs), baseline, candidate)
+    frames = study_frames(connection, study.id, run_number=baseline, progress=progress)
+    people = set(both["subject_id"])
+
+    def theirs(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["subject_id"].isin(people)].reset_index(drop=True)
+
+    return {
+        "study": {"name": study.name, "title": study.title},
+        "plan": record.plan,
+        "plan_status": {"version": record.version, "hash": record.sha256, "locked": record.locked},
+        "subjects": theirs(frames.subjects),
+        "visits": theirs(frames.visits),
+        "measurements": theirs(frames.measurements[frames.measurements["kind"] != "prediction"]),
+        "both": both,
+        "runs": [_described(connection, run) for run in runs],
+        "reach": _reach(connection, study, [run.id for run in runs]),
+        "notes": _notes(connection, study, runs, record.locked, sorted(people)),
+    }
+
+
+def compare(inputs: Mapping[str, Any], *, progress: Progress | None = None) -> RunComparison:
+    """The comparison of two runs from its inputs. Raises DataError where nothing can be paired with a reference."""
+    plan, both, runs = inputs["plan"], inputs["both"], inputs["runs"]
     progress = progress or NoProgress()
-    with registry.reading() as connection:
-        study = find_study(connection, study_name)
-        record = current_plan(connection, study.id)
-        plan = record.plan
-        runs = [find_run(connection, study.id, number) for number in (baseline, candidate)]
-        predictions = [_predictions(connection, run, plan.measurand) for run in runs]
-        reach = _reach(connection, study, [run.id for run in runs])
-        both = _both(*predictions, baseline, candidate)
-        frames = study_frames(connection, study.id, run_number=baseline, progress=progress)
-        described = [_described(connection, run) for run in runs]
-        notes = _notes(connection, study, runs, record.locked, sorted(set(both["subject_id"])))
-    names = [f"run {baseline}", f"run {candidate}"]
+    names = [f"run {run['run']}" for run in runs]
     with progress.stage("Pairing"):
-        readings = frames.measurements[frames.measurements["kind"] != "prediction"]
-        measurements = pd.concat([readings, *_as_measurements(both, names, plan.measurand)], ignore_index=True)
-        ordered = canonical(frames.subjects, frames.visits, measurements)
+        predictions = _as_measurements(both, names, plan.measurand)
+        measurements = pd.concat([inputs["measurements"], *predictions], ignore_index=True)
+        ordered = canonical(inputs["subjects"], inputs["visits"], measurements)
         paired = pair_frames(ordered, plan, names)
         _check_pairs(paired, plan)
     with progress.stage("Comparing"):
         statistics = _statistics(paired, ordered, plan, names)
     return RunComparison(
-        {"name": study.name, "title": study.title},
-        {"version": record.version, "hash": record.sha256, "locked": record.locked},
+        inputs["study"],
+        inputs["plan_status"],
         {key: getattr(MEASURANDS[plan.measurand], key) for key in ("name", "label", "unit")},
         plan.reference,
-        *described,
+        *runs,
         statistics,
         {subgroup.name: subgroup.title for subgroup in plan.subgroups},
         _moved(both, paired.table, plan.reference),
-        reach,
-        notes,
+        inputs["reach"],
+        inputs["notes"],
     )
 
 
