@@ -30,6 +30,10 @@ NEEDS: dict[str, tuple[str, Callable[[Bound], bool]]] = {
         lambda report: bool((report.at(("sensitivity", "failures")) or {}).get("scans")),
     ),
     "subgroups": ("no subgroup in the plan", lambda report: bool(report.results.get("subgroups"))),
+    "sites": (
+        "no subgroup of sites in the plan",
+        lambda report: any(item.get("attribute") == "site" for item in report.plan.get("subgroups") or []),
+    ),
     "run": ("no run of a model", lambda report: bool(report.results.get("run"))),
     "cut_offs": ("no cut-off in the plan", lambda report: bool(report.results.get("cut_offs"))),
     "decision_levels": ("no decision level in the plan", lambda report: bool(report.results.get("decision_levels"))),

@@ -1,8 +1,9 @@
 """The topics that guidelines ask for, in our own words, with where a report speaks of each.
 
-The numbers are those of the guidelines; their sentences are not repeated here, and a reader who needs them goes to the
-source. `place` is a section, table or figure of the validation report; `needs` something that the data must have for
-the place to say anything (see `reports.checklists.filled`); `asks` are questions of the study protocol.
+The numbers are those of the guidelines, as far as they have any that may be repeated (docs/reports.md says what they
+were checked against); their sentences are not repeated here, and a reader who needs them goes to the source. `place` is
+a section, table or figure of the validation report; `needs` something that the data must have for the place to say
+anything (see `reports.checklists.filled`); `asks` are questions of the study protocol.
 """
 
 from __future__ import annotations
@@ -110,32 +111,43 @@ STARD = Checklist(
 STARD_AI = Checklist(
     "stard-ai",
     "STARD-AI: what it adds",
-    "Topics that the extension for artificial intelligence adds to STARD 2015. The letters are ours, not those of the "
-    "extension.",
-    "STARD-AI, 2025; an extension of STARD 2015.",
+    "The 18 of its 40 items that the extension for artificial intelligence adds to STARD 2015 or changes; the others "
+    "are STARD's own under other numbers.",
+    "Sounderajah V, et al. STARD-AI. Nat Med 2025, doi:10.1038/s41591-025-03953-8.",
     (
-        Item("a", "Artificial intelligence is in use, and what goes in and comes out", "model-cards", "run",
-             asks=("index_test.input_requirements",)),
-        Item("b", "Version and identity of the model", "model-cards", "run"),
-        Item("c", "Where the data come from, and their preparation", "provenance", asks=("data.preparation",)),
-        Item("d", "The data of the study are apart from those of training", "leakage", "run", asks=("data.training",)),
-        Item("e", "How well the data stand for those who will use it", "cohort", asks=("intended_use.population",)),
-        Item("f", "Unusable inputs: how they are recognised and what happens", "scans", "scans",
-             asks=("index_test.failures",)),
-        Item("g", "Errors and failures of the model", "sensitivity", "pairs"),
-        Item("h", "Bias of the algorithm and fairness between groups", "fairness", "subgroups"),
-        Item("i", "The person in the loop", "intended-use", asks=("intended_use.human_oversight",)),
-        Item("j", "Openness of data, code and model", asks=("conduct.data_availability", "conduct.code_availability")),
-        Item("k", "Interests of those who made and those who tested the model", asks=("conduct.interests",)),
+        Item("1", "The study is recognisable as one of artificial intelligence, with a measure of accuracy", "summary",
+             "run"),
+        Item("3", "Intended use, new or established, and its place in the workflow", "intended-use",
+             asks=("background.known", "intended_use.statement", "intended_use.setting")),
+        Item("6", "Ethical approval", asks=("conduct.ethics",)),
+        Item("7", "Rules of eligibility for people and for data, in the order applied", "who"),
+        Item("11", "Where the data come from, and whether they were collected for the study",
+             asks=("design.timing", "design.recruitment")),
+        Item("12", "Who made the labels, and how", asks=("reference_standard.operators",)),
+        Item("13", "Devices that captured the data, and the software of the index test", "model-cards", "run",
+             asks=("index_test.device",)),
+        Item("14", "How data were acquired and prepared", asks=("index_test.input_requirements", "data.preparation")),
+        Item("15b", "How the index test was developed, and with how many", "model-cards", "run"),
+        Item("15d", "Who uses the index test, and what they must know", asks=("intended_use.users",)),
+        Item("23", "Analysis of errors, of algorithmic bias and of fairness", "fairness", "subgroups"),
+        Item("25", "Characteristics of the people of training and of this study", "cohort", "run"),
+        Item("28", "How well the data stand for those who will use it", "intended-use",
+             asks=("intended_use.population",)),
+        Item("29", "How the data of an independent study differ from those of training", "leakage", "run",
+             asks=("data.training",)),
+        Item("35", "Ethics of using the index test, and fairness", "fairness", "subgroups",
+             asks=("intended_use.human_oversight",)),
+        Item("39", "Commercial interests", asks=("conduct.interests",)),
+        Item("40a", "Availability of data and code", asks=("conduct.data_availability", "conduct.code_availability")),
+        Item("40b", "Whether outputs are stored and can be audited", "provenance"),
     ),
 )  # fmt: skip
 
 TRIPOD = Checklist(
     "tripod-ai",
     "TRIPOD+AI: prediction models",
-    "Reporting of studies that develop or evaluate a prediction model, 27 items; this is an evaluation, so that the "
-    "items on "
-    "development point to the model cards.",
+    "Reporting of studies that develop or evaluate a prediction model, 27 items. This is an evaluation: items on "
+    "development alone (9a, 12a to 12c, 15, 22, 27a, 27b) are answered as far as the model cards tell.",
     "Collins GS, Moons KGM, Dhiman P, et al. BMJ 2024;385:e078378.",
     (
         Item("1", "Title: an evaluation of a model, of whom and what", "summary"),
@@ -151,24 +163,26 @@ TRIPOD = Checklist(
         Item("6b", "Eligibility", "who"),
         Item("6c", "Treatments", unless="the measurement follows no treatment"),
         Item("7", "Preparation of the data", "who", asks=("data.preparation",)),
-        Item("8a", "The outcome, and how it was measured", "methods", asks=("reference_standard.device",)),
+        Item("8a", "The outcome, how it was measured, and why this one", "methods",
+             asks=("reference_standard.device", "reference_standard.rationale")),
         Item("8b", "Who assessed the outcome", asks=("reference_standard.operators",)),
         Item("8c", "Blinding of the assessment", asks=("process.blinding_reference",)),
         Item("9a", "Choice of the predictors", "model-cards", "run"),
-        Item("9b", "The predictors, and how they were measured", "model-cards", "run", asks=("index_test.device",)),
+        Item("9b", "The predictors, how they were measured, and blinding", "model-cards", "run",
+             asks=("index_test.device", "process.blinding_index")),
         Item("9c", "Who measured the predictors", asks=("index_test.operators",)),
         Item("10", "Sample size", "participants", asks=("design.sample_size_reason",)),
         Item("11", "Missing data", "exclusions", asks=("data.missing",)),
         Item("12a", "Use of the data in the analysis", "statistics"),
         Item("12b", "Handling of predictors", "model-cards", "run"),
         Item("12c", "Type of the model and how it was built", "model-cards", "run"),
-        Item("12d", "Differences between clusters", "subgroups", "subgroups"),
+        Item("12d", "Differences between clusters, such as sites: how they were looked at", "subgroups", "sites"),
         Item("12e", "Measures of performance", "statistics"),
         Item("12f", "Updating of the model", unless="the model was not changed in this study"),
         Item("12g", "How predictions were computed", "model-cards", "run"),
         Item("13", "Imbalance of classes", unless="the outcome has no classes"),
         Item("14", "Approach to fairness", "fairness", "subgroups"),
-        Item("15", "What the model gives out", "methods"),
+        Item("15", "What the model gives out, and thresholds if there are any", "methods"),
         Item("16", "Differences between training and evaluation", "leakage", "run", asks=("data.training",)),
         Item("17", "Ethical approval", asks=("conduct.ethics",)),
         Item("18a", "Funding", asks=("conduct.funding",)),
@@ -182,14 +196,15 @@ TRIPOD = Checklist(
         Item("20b", "Characteristics of the participants", "cohort"),
         Item("20c", "Comparison with the people of training", "model-cards", "run"),
         Item("21", "Participants in each analysis", "participants"),
-        Item("22", "The full model", "model-cards", "run"),
+        Item("22", "The full model, and who may use it", "model-cards", "run"),
         Item("23a", "Performance with intervals, and in groups", "agreement", "pairs"),
-        Item("23b", "Differences of performance between clusters", "fairness", "subgroups"),
+        Item("23b", "Differences of performance between clusters, such as sites", "fairness", "sites"),
         Item("24", "Results of updating", unless="the model was not changed in this study"),
         Item("25", "Interpretation, with fairness", "fairness", asks=("discussion.relevance",)),
         Item("26", "Limits", "intended-use", asks=("discussion.limitations",)),
         Item("27a", "Poor or missing inputs in use", "scans", "scans", asks=("index_test.failures",)),
-        Item("27b", "What users must do and know", asks=("intended_use.users", "intended_use.human_oversight")),
+        Item("27b", "What users must do with the model, and know",
+             asks=("intended_use.users", "intended_use.human_oversight")),
         Item("27c", "Next steps", asks=("discussion.implications",)),
     ),
 )  # fmt: skip
@@ -200,7 +215,7 @@ EP09 = Checklist(
     "What a comparison of two procedures with subjects' own values shows, by topic. The document itself is under "
     "copyright; "
     "the letters are ours.",
-    "CLSI EP09, Measurement procedure comparison and bias estimation using patient samples.",
+    "CLSI EP09c, Measurement procedure comparison and bias estimation using patient samples, 2018.",
     (
         Item("a", "The two procedures and the measurand", "methods"),
         Item("b", "How subjects cover the measuring interval", "cohort", "pairs"),
@@ -219,7 +234,8 @@ EP21 = Checklist(
     "ep21",
     "CLSI EP21: total error",
     "What an estimate of total error shows, by topic. The document itself is under copyright; the letters are ours.",
-    "CLSI EP21, Evaluation of total analytical error for quantitative medical laboratory measurement procedures.",
+    "CLSI EP21, Evaluation of total analytical error for quantitative medical laboratory measurement procedures, 3rd "
+    "edition, 2025.",
     (
         Item("a", "Allowable total error, set beforehand", "criteria", "criteria"),
         Item("b", "Share of single differences within it", "table-errors", "pairs"),
@@ -233,9 +249,8 @@ ISCD = Checklist(
     "iscd",
     "ISCD: precision of measurements",
     "What a precision assessment after the International Society for Clinical Densitometry shows, by topic: 30 "
-    "people twice or "
-    "15 three times, the root mean square SD, and the least significant change.",
-    "ISCD, precision assessment; Glüer CC, et al. Osteoporos Int 1995;5:262–270.",
+    "people twice or 15 three times, the root mean square SD, and the least significant change. The letters are ours.",
+    "ISCD, questions and answers on precision assessment; Glüer CC, et al. Osteoporos Int 1995;5:262–270.",
     (
         Item("a", "Replicates, with repositioning, of people like those who will be measured", "precision", "precision",
              asks=("process.preparation",)),

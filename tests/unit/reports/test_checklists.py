@@ -80,6 +80,12 @@ def test_the_numbers_of_items_are_those_of_the_guidelines() -> None:
     assert numbers["grras"] == [str(i) for i in range(1, 16)]
     assert len({number.rstrip("ab") for number in numbers["stard"]}) == 30
     assert len({number.rstrip("abcdefg") for number in numbers["tripod-ai"]}) == 27
+    letters = {"stard": "10 12 13 21", "tripod-ai": "3 5 6 8 9 12 18 20 23 27"}
+    for name, wanted in letters.items():
+        assert {number.rstrip("abcdefg") for number in numbers[name] if number[-1].isalpha()} == set(wanted.split())
+    assert (len(numbers["stard"]), len(numbers["tripod-ai"])) == (34, 52)
+    # The 18 items that STARD-AI adds or changes.
+    assert " ".join(numbers["stard-ai"]) == "1 3 6 7 11 12 13 14 15b 15d 23 25 28 29 35 39 40a 40b"
     assert all(len(found) == len(set(found)) for found in numbers.values())
 
 
@@ -159,3 +165,23 @@ def test_what_is_open_is_asked_for_once(bare: Bound) -> None:
     items = [text_of(item) for block in part.blocks if hasattr(block, "items") for item in block.items]
     assert sum("design.sampling" in item for item in items) == 1
     assert "GRRAS 7 and STARD 2015 9" in next(item for item in items if "design.sampling" in item)
+
+
+def test_cut_offs_are_an_item_where_the_plan_names_one(full: Bound, bare: Bound, places: dict[str, str]) -> None:
+    items = {item.number: item for name, item in ITEMS if name == "stard"}
+    assert status_of(items["12b"], full, places) == (IN_REPORT, [])
+    none = Bound({**full.results, "cut_offs": [], "protocol": None}, full.pairs)
+    assert status_of(items["12b"], none, places)[0] == NOT_APPLICABLE
+    assert status_of(items["12a"], none, places)[0] == NOT_APPLICABLE
+    unanswered = Bound({**full.results, "protocol": None}, full.pairs)
+    assert status_of(items["12a"], unanswered, places) == (IN_PART, ["protocol: index_test.cut_offs"])
+    level = next(item for name, item in ITEMS if (name, item.number) == ("ep09", "j"))
+    assert status_of(level, full, places) == (IN_REPORT, [])
+    assert status_of(level, Bound({**full.results, "decision_levels": []}, full.pairs), places)[0] == NO_DATA
+
+
+def test_clusters_are_sites_and_not_any_group(full: Bound, places: dict[str, str]) -> None:
+    item = next(item for name, item in ITEMS if (name, item.number) == ("tripod-ai", "23b"))
+    assert status_of(item, full, places) == (IN_REPORT, [])
+    plan = {**full.results["plan"], "document": {**full.plan, "subgroups": [{"name": "sex", "attribute": "sex"}]}}
+    assert status_of(item, Bound({**full.results, "plan": plan}, full.pairs), places)[0] == NO_DATA
