@@ -129,7 +129,7 @@ def _parts(parts: list[Part]) -> Iterator[Chart | Table]:
 
 
 def _frame(part: Chart | Table) -> pd.DataFrame:
-    return part.data if isinstance(part, Chart) else pd.DataFrame(records(part))
+    return part.frame if isinstance(part, Chart) else pd.DataFrame(records(part))
 
 
 def _file(content: bytes, name: str, kind: str) -> Response:

@@ -91,6 +91,34 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """The pairs of one method: test, reference and codes of the subjects (n,), and the rows of `people` they are of."""
+
+    test: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    subject: NDArray[np.intp]
+    people: pd.DataFrame
+    rows: NDArray[np.intp]
+
+    @cached_property
+    def difference(self) -> NDArray[np.float64]:
+        return self.test - self.reference
+
+    @cached_property
+    def mean(self) -> NDArray[np.float64]:
+        return (self.test + self.reference) / 2
+
+    @property
+    def repeated(self) -> bool:
+        """Whether a subject has several."""
+        return bool((np.bincount(self.subject) > 1).any())
+
+    def named(self, **columns: NDArray[np.float64]) -> pd.DataFrame:
+        """Subject and visit of each, and these columns; slow where there are many."""
+        return self.people[["subject_id", "visit"]].take(self.rows).reset_index(drop=True).assign(**columns)
+
+
+@dataclass(frozen=True)
 class Selection:
     """What a page shows: results in the shape of results.json, and the pairs behind them.
 
@@ -104,11 +132,13 @@ class Selection:
     rows: Rows
     filtered: bool
 
-    @cached_property
-    def pairs(self) -> pd.DataFrame:
-        """One row a pair and method, as `StudyAnalysis.pairs`."""
-        pairs = self.analysis.pairs
-        return pairs[self.mask[pairs["row"].to_numpy()]] if self.filtered else pairs
+    def pairs_of(self, method: str) -> Pairs:
+        """The pairs of one method."""
+        values = self.rows.tests.get(method)
+        there = np.zeros(self.rows.n, dtype=bool) if values is None else ~np.isnan(values)
+        test = np.zeros(0) if values is None else values[there]
+        places = np.flatnonzero(self.mask)[there]
+        return Pairs(test, self.rows.reference[there], self.rows.subject[there], self.analysis.people, places)
 
 
 class Queries:

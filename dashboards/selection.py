@@ -94,14 +94,16 @@ class Rows:
     @cached_property
     def subjects(self) -> int:
         """How many different people these are."""
-        return len(np.unique(self.subject))
+        return int(np.count_nonzero(np.bincount(self.subject)))
 
     def table(self, name: str) -> ErrorTable | None:
         """The errors of one test in the rows that have it; None where none has."""
         if name not in self._tables:
             there = ~np.isnan(self.tests[name])
             who = self.subject[there]
-            made = ErrorTable(self.tests[name][there], self.reference[there], codes(who, len(who)), self.manner.within)
+            repeated = len(who) > 0 and np.bincount(who).max() > 1
+            clusters = codes(who, len(who)) if repeated else np.arange(len(who))
+            made = ErrorTable(self.tests[name][there], self.reference[there], clusters, self.manner.within)
             self._tables[name] = made if there.any() else None
         return self._tables[name]
 
@@ -300,7 +302,9 @@ def heat(
     pairs = np.bincount(cell, minlength=size)
     total = np.bincount(cell, np.abs(error) if metric == "mae" else error, minlength=size)
     people = int(rows.subject.max(initial=0)) + 1
-    subjects = np.bincount(np.unique(cell * people + rows.subject[there]) // people, minlength=size)
+    subjects = pairs
+    if rows.subjects < rows.n:
+        subjects = np.bincount(np.unique(cell * people + rows.subject[there]) // people, minlength=size)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(subjects >= rows.manner.minimum_cell, total / pairs, np.nan)
     return value.reshape(shape), subjects.reshape(shape)

@@ -57,8 +57,8 @@ class View:
 
     @cached_property
     def report(self) -> Bound:
-        """The results with their labels, as the reports use them."""
-        return Bound(self.selection.results, self.selection.pairs)
+        """The results with their labels, as the reports use them; charts have the pairs from the selection itself."""
+        return Bound(self.selection.results, self.selection.analysis.pairs.head(0))
 
     def option(self, name: str, known: list[str], usual: str) -> str:
         """The value of an option; `usual` where it is not given or not known."""

@@ -6,7 +6,9 @@ points would hide each other and take seconds to draw. The caption says which it
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dashboards.components.chart import Chart, axis, layout
+from dashboards.queries import Pairs
 from reports.bound import Bound
 from reports.figures import DENSE, GRID, INK, MUTED, Method
 from reports.wording import count, estimate_of, excludes, interval, number, sentence, unit_of_values
@@ -33,6 +36,16 @@ def faded(colour: str, share: float) -> str:
     return f"rgba({red},{green},{blue},{share:g})"
 
 
+def packed(values: Floats) -> dict[str, str]:
+    """Numbers as Plotly takes them with the least work: float32, base64. NaN is a gap."""
+    content = base64.b64encode(values.astype("<f4").tobytes()).decode()
+    return {
+        "dtype": "f4",
+        "bdata": content,
+        **({"shape": ", ".join(map(str, values.shape))} if values.ndim > 1 else {}),
+    }
+
+
 def spans(values: list[Floats], more: list[float | None] = ()) -> tuple[float, float] | None:
     """Common ends of an axis, with a margin; None where there is nothing."""
     found = [np.asarray(part, float) for part in values if len(part)]
@@ -46,12 +59,12 @@ def spans(values: list[Floats], more: list[float | None] = ()) -> tuple[float, f
 
 
 def cloud(
-    x: Floats, y: Floats, pairs: pd.DataFrame, method: Method, address: Address, hover: str, xlim: Any, ylim: Any
+    x: Floats, y: Floats, pairs: Pairs, method: Method, address: Address, hover: str, xlim: Any, ylim: Any
 ) -> tuple[dict[str, Any], str]:
     """The trace of many pairs, and what it is: points, or counts in a grid."""
     if len(x) <= DENSE:
-        who = pairs["subject_id"].astype("object").tolist()
-        visit = pairs["visit"].astype("object").tolist()
+        names = pairs.named()
+        who, visit = (names[column].astype("object").tolist() for column in ("subject_id", "visit"))
         trace = {
             "type": "scatter",
             "mode": "markers",
@@ -69,12 +82,12 @@ def cloud(
         }
         return trace, "Each mark is a pair; a click opens its subject."
     counts, xs, ys = np.histogram2d(x, y, bins=_CELLS, range=[xlim, ylim])
-    inside = [[int(n) if n else None for n in row] for row in counts.T]
+    inside = np.where(counts.T > 0, counts.T, np.nan)
     trace = {
         "type": "heatmap",
-        "x": ((xs[1:] + xs[:-1]) / 2).tolist(),
-        "y": ((ys[1:] + ys[:-1]) / 2).tolist(),
-        "z": inside,
+        "x": packed((xs[1:] + xs[:-1]) / 2),
+        "y": packed((ys[1:] + ys[:-1]) / 2),
+        "z": packed(inside),
         "colorscale": [[0, faded(method.colour, 0.12)], [1, method.colour]],
         "hoverongaps": False,
         "colorbar": {"title": {"text": "pairs", "font": {"size": 12}}, "thickness": 10, "len": 0.9, "outlinewidth": 0},
@@ -93,7 +106,7 @@ def bland_altman_chart(
     found: dict[str, Any],
     x: Floats,
     y: Floats,
-    pairs: pd.DataFrame,
+    pairs: Pairs,
     *,
     xlim: tuple[float, float],
     ylim: tuple[float, float],
@@ -152,10 +165,10 @@ def bland_altman_chart(
             margin={"l": 56, "r": 14, "t": 14, "b": 48},
         ),
     }
-    data = pairs[["subject_id", "visit"]].assign(mean=x, difference=y) if len(x) else pairs.head(0)
     return Chart(
-        f"bland-altman-{method.name}", f"{sentence(who)} (n = {count(n)})", figure, alt, data, caption, 360, (drawn,)
-    )
+        f"bland-altman-{method.name}", f"{sentence(who)} (n = {count(n)})", figure, alt,
+        lambda: pairs.named(mean=x, difference=y), caption, 360, (drawn,),
+    )  # fmt: skip
 
 
 def _line(y: float, colour: str, dash: str, width: float) -> dict[str, Any]:
@@ -215,7 +228,7 @@ def identity_chart(
     found: dict[str, Any],
     x: Floats,
     y: Floats,
-    pairs: pd.DataFrame,
+    pairs: Pairs,
     *,
     lim: tuple[float, float],
     address: Address,
@@ -270,8 +283,8 @@ def identity_chart(
             margin={"l": 56, "r": 14, "t": 34, "b": 48},
         ),
     }
-    data = pairs[["subject_id", "visit"]].assign(reference=x, test=y) if len(x) else pairs.head(0)
-    return Chart(f"identity-{method.name}", sentence(who), figure, alt, data, "", 360, (drawn,))
+    named = partial(pairs.named, reference=x, test=y)
+    return Chart(f"identity-{method.name}", sentence(who), figure, alt, named, "", 360, (drawn,))
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,17 +19,21 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans'
 class Chart:
     """One chart. figure: data and layout as Plotly takes them. alt: what it shows, in words and numbers.
 
-    data: what is drawn, one row a mark; `columns` of it are exported as CSV.
+    data: what is drawn, one row a mark, for export as CSV; where it is large, what makes it.
     """
 
     id: str
     title: str
     figure: dict[str, Any]
     alt: str
-    data: pd.DataFrame
+    data: pd.DataFrame | Callable[[], pd.DataFrame]
     caption: Inlines = ""
     height: int = 380
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.data() if callable(self.data) else self.data
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
 from dash import dcc, html
 
 from dashboards.charts.agreement import bland_altman_chart, error_chart, identity_chart, spans
 from dashboards.components.measurands import exploratory_note, measurand_switches
 from dashboards.components.switches import switch
 from dashboards.filters import address
+from dashboards.queries import Pairs
 from dashboards.selection import AT_ONCE, INTERVALS
 from dashboards.view import Chart, Grid, Page, Part, View
 from reports.bound import Bound, missing, within
@@ -51,14 +51,14 @@ def build(view: View) -> list[Part]:
     ]
     if view.selection.filtered:
         parts.append(Callout("Filters are set", (INTERVALS,), "unsure"))
-    pairs = {str(name): part for name, part in view.selection.pairs.groupby("method", sort=False, observed=True)}
+    pairs = {name: view.selection.pairs_of(name) for name in names}
     parts += [Section("bland-altman", "Bias and limits of agreement", ())]
     parts += [Grid(tuple(_bland_altman(view, report, chosen, pairs, scale, limits))), _agreement_table(report)]
     parts += [
         Section("identity", f"Against {report.reference}", ()),
         Grid(tuple(_identity(view, report, chosen, pairs))),
     ]
-    errors = {name: part["difference"].to_numpy() for name, part in pairs.items()}
+    errors = {name: part.difference for name, part in pairs.items()}
     marks = [float(key) for key in within(report)]
     parts += [
         Section("errors", "Size of the errors", ()),
@@ -83,22 +83,20 @@ def _to_subject(view: View) -> Any:
 
 
 def _bland_altman(
-    view: View, report: Bound, methods: list[Method], pairs: dict[str, pd.DataFrame], scale: str, limits: str
+    view: View, report: Bound, methods: list[Method], pairs: dict[str, Pairs], scale: str, limits: str
 ) -> list[Chart]:
     """One chart a method, on common axes."""
     points: dict[str, tuple[np.ndarray, np.ndarray, dict[str, Any]]] = {}
     for method in methods:
         part = pairs[method.name]
         if scale == "raw" and limits == "plan":
-            points[method.name] = part["mean"].to_numpy(), part["difference"].to_numpy(), dict(method.results)
+            points[method.name] = part.mean, part.difference, dict(method.results)
             continue
-        test, reference = part["test"].to_numpy(), part["reference"].to_numpy()
-        y, x = differences(test, reference, scale=scale)
-        repeated = part["subject_id"].duplicated().any()
+        y, x = differences(part.test, part.reference, scale=scale)
         kind = "exact" if limits == "plan" else limits
         found = bland_altman(
-            test, reference, scale=scale, limits_interval=kind, level=report.plan.get("level") or 0.95,
-            subject=part["subject_id"].to_numpy().astype(str) if repeated else None,
+            part.test, part.reference, scale=scale, limits_interval=kind, level=report.plan.get("level") or 0.95,
+            subject=part.subject if part.repeated else None,
         )  # fmt: skip
         points[method.name] = x, y, found.to_dict()
     ends = [
@@ -117,13 +115,13 @@ def _bland_altman(
     ]  # fmt: skip
 
 
-def _identity(view: View, report: Bound, methods: list[Method], pairs: dict[str, pd.DataFrame]) -> list[Chart]:
-    values = [pairs[method.name][column].to_numpy() for method in methods for column in ("reference", "test")]
+def _identity(view: View, report: Bound, methods: list[Method], pairs: dict[str, Pairs]) -> list[Chart]:
+    values = [side for method in methods for side in (pairs[method.name].reference, pairs[method.name].test)]
     lim = spans(values) or (0.0, 1.0)
     return [
         identity_chart(
-            report, method, dict(method.results), pairs[method.name]["reference"].to_numpy(),
-            pairs[method.name]["test"].to_numpy(), pairs[method.name], lim=lim, address=_to_subject(view),
+            report, method, dict(method.results), pairs[method.name].reference, pairs[method.name].test,
+            pairs[method.name], lim=lim, address=_to_subject(view),
         )
         for method in methods
     ]  # fmt: skip
@@ -194,15 +192,16 @@ def _regression_table(report: Bound) -> Table:
     return Table("table-regression", caption, columns, tuple(rows), notes=(*notes, *report.why()))
 
 
-def _farthest(view: View, report: Bound, pairs: dict[str, pd.DataFrame]) -> Section:
+def _farthest(view: View, report: Bound, pairs: dict[str, Pairs]) -> Section:
     """The pairs that differ most, so that they can be reached without a mouse."""
     mine = pairs.get(report.index)
     rows = []
     if mine is not None:
-        sizes = mine["difference"].abs().to_numpy()
+        sizes = np.abs(mine.difference)
         most = np.argpartition(-sizes, min(_FARTHEST, len(sizes) - 1))[:_FARTHEST]
-        for place in most[np.lexsort([mine["row"].to_numpy()[most], -sizes[most]])]:
-            row = mine.iloc[int(place)]
+        people = mine.people.take(mine.rows[most])
+        found = people.assign(reference=mine.reference[most], test=mine.test[most], difference=mine.difference[most])
+        for row in found.iloc[np.lexsort([mine.rows[most], -sizes[most]])].to_dict("records"):
             values = [f"{row[key]:.1f}".replace("-", "−") for key in ("reference", "test", "difference")]
             rows.append(Row((_link(view, row["subject_id"]), row["visit"], *values)))
     columns = (
