@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs_support"))
+
+from scan_study import ScanStudy
 from served import serving
+from small_checkpoints import bright_person, write_small
 from small_study import STUDY
 
+from dashboards import worker
 from dashboards.pages import PAGES
 from dashboards.settings import Settings
 from studies.registry.audit import newest_events
+from studies.registry.checkpoints import add_checkpoint
 from studies.registry.users import add_user
-from studies.registry.workspace import Registry
+from studies.registry.workspace import Registry, open_registry
 
 BASE = f"/study/{STUDY}"
 PASSWORD = "long enough to be good"
+RUN_SCANS = 6
 LINKED = [page for page in PAGES if page.linked]
 Opened = Callable[..., Any]
 
@@ -109,6 +118,67 @@ def test_the_avatar_at_another_body_fat(address: str, open_page: Opened) -> None
     page.wait_for_url(f"**?fat={value + 1}")
     page.wait_for_selector(f"#table-avatar:has-text('{value + 1}.0')")
     assert page.locator("#table-avatar").inner_text() != before
+
+
+def test_another_measurand_holds_across_pages(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/agreement")
+    settled(page, "Agreement")
+    page.click(".switch a:text-is('waist girth')")
+    page.wait_for_url("**/agreement?measurand=waist_cm")
+    page.wait_for_selector("text=Waist girth is exploratory")
+    page.click("nav a:text-is('Subgroups')")
+    page.wait_for_url("**/subgroups?measurand=waist_cm")
+    settled(page, "Subgroups")
+    assert page.locator("text=Waist girth is exploratory").count() == 1
+    page.click(".switch a:text-is('body fat percentage')")
+    page.wait_for_url(f"{address}{BASE}/subgroups")
+    page.wait_for_selector("text=Waist girth is exploratory", state="detached")
+
+
+def test_the_fit_is_drawn_over_the_silhouettes(address: str, open_page: Opened) -> None:
+    page = open_page(address)
+    page.goto(f"{address}{BASE}/subject/S-0001")
+    settled(page, "Subject")
+    picture = page.locator("#fit img").first
+    picture.wait_for()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 384
+    assert "overlap" in picture.get_attribute("alt")
+
+
+def test_a_run_is_started_and_followed_to_its_end(browser: Any, tmp_path: Path, open_page: Opened) -> None:
+    names = {kind: write_small(tmp_path / "files", kind) for kind in ("segmenter", "avatar", "estimator")}
+    with open_registry(tmp_path / "scanned", create=True) as registry:
+        study = ScanStudy(registry, RUN_SCANS, photo=bright_person, consents=("silhouettes",))
+        references = {kind: add_checkpoint(registry, path)[0].reference for kind, path in names.items()}
+        with serving(registry, working=False) as base:
+            page = open_page(base)
+            page.goto(f"{base}{BASE}/checkpoints")
+            settled(page, "Checkpoints")
+            assert "No run has been made" in page.inner_text("main")
+            for kind, reference in references.items():
+                page.locator(f"[aria-label='{kind}'] button.dash-dropdown").click()
+                page.get_by_text(reference, exact=True).last.click()
+                page.wait_for_selector(f"[aria-label='{kind}'] button:has-text('{reference}')")
+                page.keyboard.press("Escape")
+            page.click("button:text-is('Start a run')")
+            page.wait_for_selector("text=Waiting for the worker")
+            assert page.locator("button:text-is('Start a run')").is_disabled(), "one at a time"
+            assert worker.work_once(registry)
+            # Nobody touches the page: it sees by itself that the run is done.
+            page.wait_for_selector("#table-runs")
+            settled(page, "Checkpoints")
+            row = page.locator("#table-runs tbody tr")
+            assert row.count() == 1
+            told = row.inner_text()
+            assert all(reference in told for reference in references.values())
+            assert "finished" in told
+            counts = row.locator("td").all_inner_texts()[-3:]
+            assert sum(map(int, counts)) == RUN_SCANS
+        assert len(study.outcomes()) == RUN_SCANS
+        with registry.reading() as connection:
+            filed = [event for event in newest_events(connection, 50) if event["entity"] == "job"]
+        assert [(event["action"], event["actor"]) for event in filed] == [("file", "local")]
 
 
 def test_a_report_is_made_and_taken(address: str, open_page: Opened) -> None:
