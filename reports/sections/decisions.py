@@ -142,8 +142,8 @@ def _cuts_intro(report: Bound) -> Paragraph:
         "Who has the cut-off or more is positive. Sensitivity is the share of those positive by "
         f"{report.reference} whom a method finds, specificity the share of the others whom it leaves out. PPV and NPV "
         "are the shares of its positive and negative results that are right: they hold for as many positive people as "
-        "are in this study, and are others elsewhere. One pair a subject, the first; scans without a value are not in "
-        "these tables."
+        "are in this study, and are others elsewhere. One pair a subject, the first; who has no value by a method is "
+        "not in its row."
     )
     if any(item["index_value"] is not None for item in report.results["cut_offs"]):
         text += f" The cut-off of {report.spoken(report.index)} is its own where the plan names one."

@@ -26,7 +26,7 @@ def fairness(report: Bound) -> Section:
     if not found:
         text = "The plan names no subgroup, so nothing can be said of whether everyone is measured equally well."
         return Section("fairness", title, (Paragraph(text), *more))
-    if not any(item["tests"] for item in found.values()):
+    if all("all tests" in item["left_out"] for item in found.values()):
         text = "No two groups of a subgroup are large enough to be compared."
         return Section("fairness", title, (Paragraph(text), *more))
     intro = (
@@ -82,7 +82,7 @@ def _inside(label: str) -> str:
 def _sentence(report: Bound, where: str, name: str) -> tuple[Inline, ...]:
     part = report.results[where][name]
     if not part["tests"]:
-        return (f"{sentence(part['label'])}: not tested, since fewer than two groups are large enough.",)
+        return (f"{sentence(part['label'])}: not tested, since {_why_not(report, part)}.",)
     level = report.plan.get("level", 0.95)
     differ = [key for key, item in part["tests"].items() if significant(item["p_adjusted"], level)]
     who, label = report.spoken(report.index), _inside(part["label"])
@@ -100,6 +100,14 @@ def _sentence(report: Bound, where: str, name: str) -> tuple[Inline, ...]:
     return (*out, ".")
 
 
+def _why_not(report: Bound, part: Mapping[str, Any]) -> str:
+    """Why none of the tests between the groups could be made."""
+    reasons = [why for key, why in part["left_out"].items() if key != "all tests"]
+    if any("more than one group" in why for why in reasons):
+        return "some subjects change their group from visit to visit"
+    return listed(map(report.words, dict.fromkeys(reasons))) or "fewer than two groups are large enough"
+
+
 def _tests_table(report: Bound) -> Table:
     rows: list[Row] = []
     left: list[str] = []
@@ -111,7 +119,7 @@ def _tests_table(report: Bound) -> Table:
             cells = (_TESTS.get(key, key), groups, report.p(*path, "p_value"), report.p(*path, "p_adjusted"))
             rows.append(Row(cells, indent=1))
         if not part["tests"]:
-            rows.append(Row(("Not tested", "fewer than two groups of sufficient size", ABSENT, ABSENT), indent=1))
+            rows.append(Row(("Not tested", _why_not(report, part), ABSENT, ABSENT), indent=1))
         left += _left_out(part)
     return Table(
         "table-equality",

@@ -121,7 +121,7 @@ def _subgroup_table(report: Bound, slug: str, name: str, label: str, groups: Seq
         Column("Lower", "right", f"Limits of agreement ({report.pp})", 1.3),
         Column("Upper", "right", f"Limits of agreement ({report.pp})", 1.15),
         Column("CCC", "right", width=1.2),
-        *(Column(f"Within ±{k} {report.pp} (%)", "right", width=0.95) for k in shares),
+        *(Column(f"Within ±{k} {report.pp} (%)", "right", width=1.2) for k in shares),
     )
     notes = (hidden_note(report),) if hidden else ()
     return Table(

@@ -410,3 +410,20 @@ def test_intersections_that_are_too_small_are_not_enough_data(report: Bound) -> 
     told = said(fairness(report))
     assert "Not enough data: no intersection is large enough to be shown." in told
     assert not [block for block in walk((fairness(report),)) if getattr(block, "id", "").startswith("table-inter")]
+
+
+def test_groups_that_cannot_be_tested_are_not_said_to_be_small() -> None:
+    """Somebody who becomes 40 between two visits is in two groups."""
+    ages = {"subgroups": [{"name": "age", "label": "Age", "attribute": "age", "cut_points": [30, 40, 50]}]}
+
+    def older(held: dict[str, Any]) -> dict[str, Any]:
+        people = held["subjects"]
+        first = people["subject_id"] == "S020"
+        return {**held, "subjects": people.assign(age=people["age"].mask(first, 39.9), enrolled_on="2024-05-01")}
+
+    report = bound(whole(size=160, plan={"decision_levels": None, "cut_offs": None, **ages}, edit=older))
+    assert [item["n"] > 40 for item in report.results["subgroups"]["age"]["by_group"].values()] == [True] * 4
+    told = said(fairness(report))
+    assert "Age: not tested, since some subjects change their group from visit to visit." in told
+    rows = rows_of(fairness(report), "table-equality")
+    assert rows[1][:2] == ["Not tested", "some subjects change their group from visit to visit"]
