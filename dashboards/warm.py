@@ -6,6 +6,7 @@ is used once.
 
 from __future__ import annotations
 
+import gc
 import logging
 
 import numpy as np
@@ -28,3 +29,6 @@ def warm() -> None:
         outlines(seen, betas, body.scan_pose, "front", body)
     except Exception:
         _log.exception("the avatar could not be prepared")
+    # What is loaded by now stays for good; looking through all of it for garbage would hold up a page now and then.
+    gc.collect()
+    gc.freeze()

@@ -81,12 +81,12 @@ def cloud(
             },
         }
         return trace, "Each mark is a pair; a click opens its subject."
-    counts, xs, ys = np.histogram2d(x, y, bins=_CELLS, range=[xlim, ylim])
+    counts, xs, ys = counted(x, y, xlim, ylim)
     inside = np.where(counts.T > 0, counts.T, np.nan)
     trace = {
         "type": "heatmap",
-        "x": packed((xs[1:] + xs[:-1]) / 2),
-        "y": packed((ys[1:] + ys[:-1]) / 2),
+        "x": packed(xs),
+        "y": packed(ys),
         "z": packed(inside),
         "colorscale": [[0, faded(method.colour, 0.12)], [1, method.colour]],
         "hoverongaps": False,
@@ -95,6 +95,21 @@ def cloud(
     }
     said = f"The {count(len(x))} pairs are counted in a grid of {_CELLS[0]} by {_CELLS[1]} cells; none is left out."
     return trace, said
+
+
+def counted(
+    x: Floats, y: Floats, xlim: tuple[float, float], ylim: tuple[float, float]
+) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """How many points are in each cell of a grid over these limits, which all lie within, and the cells' middles.
+
+    As `np.histogram2d`, which takes several times as long since it looks for the cell of each point.
+    """
+    places, middles = [], []
+    for values, (low, high), cells in zip((x, y), (xlim, ylim), _CELLS, strict=True):
+        places.append(np.minimum(((values - low) * (cells / (high - low))).astype(np.intp), cells - 1))
+        middles.append(low + (high - low) * (np.arange(cells) + 0.5) / cells)
+    counts = np.bincount(places[0] * _CELLS[1] + places[1], minlength=_CELLS[0] * _CELLS[1])
+    return counts.reshape(_CELLS), *middles
 
 
 # Bland–Altman ---------------------------------------------------------------------------------------------------------
@@ -292,14 +307,14 @@ def identity_chart(
 
 def error_chart(report: Bound, methods: list[Method], errors: dict[str, Floats], marks: list[float]) -> Chart:
     """The share of pairs whose error is no larger than a value, for every method."""
-    some = [np.sort(np.abs(errors[method.name])) for method in methods if len(errors[method.name])]
-    top = max([float(np.percentile(values, 99)) for values in some] or [1.0]) * 1.03 or 1.0
+    sizes = {method.name: np.sort(np.abs(errors[method.name])) for method in methods if len(errors[method.name])}
+    top = max([float(np.percentile(values, 99)) for values in sizes.values()] or [1.0]) * 1.03 or 1.0
     grid = np.linspace(0, top, 121)
     traces, told, columns = [], [], {f"error ({report.pp})": grid}
     for method in methods:
-        values = np.sort(np.abs(errors[method.name]))
-        if not len(values):
+        if method.name not in sizes:
             continue
+        values = sizes[method.name]
         share = 100 * np.searchsorted(values, grid, side="right") / len(values)
         columns[f"{report.label(method.name)} (%)"] = share
         traces.append(

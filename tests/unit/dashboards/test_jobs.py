@@ -19,7 +19,7 @@ from studies.registry.workspace import Registry, open_registry
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(database_engine: str, tmp_path: Path) -> Iterator[Registry]:
     with open_registry(tmp_path / "empty", create=True) as opened:
         yield opened
 
