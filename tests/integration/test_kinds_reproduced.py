@@ -206,3 +206,36 @@ def test_reports_of_before_say_that_they_kept_nothing(registry: Registry) -> Non
     found = verify(record.folder(registry) / "results.json", registry)
     assert found.reproduced is None
     assert "No inputs were kept for this report" in told(found)
+
+
+@pytest.mark.parametrize("missing", ["runs", "determinate scans"])
+def test_a_study_without_runs_or_without_a_determinate_scan_has_reports_of_every_kind(
+    tmp_path: Path, missing: str
+) -> None:
+    """Nothing to compare is said where there is none; all else is reported, and reproduced."""
+
+    def nobody(number: int, view: str) -> bytes:
+        return f"NO PERSON {number} {view}".encode()
+
+    with open_registry(tmp_path / "workspace", create=True) as registry:
+        populate(registry, **({"runs": 0} if missing == "runs" else {"photos": nobody}))
+        for kind in KINDS:
+            if kind == "comparison":
+                with pytest.raises((DataError, UsageError)):
+                    build(registry, kind, order(kind))
+                continue
+            results = register_report(registry, STUDY, build(registry, kind, order(kind)), formats=("html", "json"))
+            found = verify(results["json"], registry)
+            assert found.reproduced, told(found)
+            assert not found.failed, told(found)
+            page = results["html"].read_text("utf-8")
+            words = {
+                ("validation", "runs"): "No run of a model is in this report",
+                ("validation", "determinate scans"): "Not one scan gave a value",
+                ("data-quality", "runs"): "No run has looked at the scans of this study.",
+                ("data-quality", "determinate scans"): "no person is seen",
+                ("model-card", "runs"): "no checkpoint is the current one",
+                ("fairness", "runs"): "Nobody was analysed",
+                ("fairness", "determinate scans"): "Nobody was analysed",
+            }.get((kind, missing), "")
+            assert words in page, kind

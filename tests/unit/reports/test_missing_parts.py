@@ -82,11 +82,18 @@ CASES: dict[str, tuple[Callable[[], StudyAnalysis], tuple[str, ...]]] = {
             "Nobody could be analysed.",
             "No sensitivity analysis could be made: there is no pair.",
             "Calibration could not be judged: there is no pair.",
+            "At 25%: the bias of the scan could not be computed.",
+            "High body fat, at 28%: nobody has a pair of the scan and DXA.",
+            "Nobody was analysed of whom two attributes are recorded.",
         ),
     ),
     "few subjects": (
         lambda: whole(edit=few),
         ("Too few subjects", "No sensitivity analysis could be made: too few subjects."),
+    ),
+    "no decision level": (
+        lambda: whole(plan={"decision_levels": None, "cut_offs": None}),
+        ("The plan names no value of body fat percentage at which something is decided",),
     ),
     "no criteria": (lambda: whole(plan={"criteria": []}), ("The plan sets no acceptance criterion",)),
 }  # fmt: skip
