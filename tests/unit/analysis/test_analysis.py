@@ -23,8 +23,9 @@ def test_results_are_plain_json_of_the_agreed_shape(small):
     assert json.loads(json.dumps(results, allow_nan=False)) == results
     assert list(results) == [
         "calliper", "study", "plan", "data", "run", "measurand", "n", "reference", "index", "tests", "comparisons",
-        "subgroups", "criteria", "equivalence", "flow", "cohort", "claims", "bmi", "fairness", "precision", "change",
-        "body_measurements", "sensitivity", "calibration", "deviations", "protocol", "notes",
+        "subgroups", "decision_levels", "criteria", "equivalence", "flow", "cohort", "claims", "cut_offs", "bmi",
+        "fairness", "intersections", "precision", "change", "body_measurements", "sensitivity", "calibration",
+        "deviations", "protocol", "notes",
     ]  # fmt: skip
     assert results["calliper"]["format"] == 1
     assert results["data"] == {"hash": "0" * 64, "subjects": 60, "visits": 60, "measurements": 300}
