@@ -38,7 +38,8 @@ ARCHITECTURES = {
         "avatar", "models.networks.avatar", "Avatar", {"n_betas": (1, 400), **_ENCODER}
     ),
     "body-fat-1": Architecture(
-        "estimator", "models.networks.estimator", "Estimator", {**_ENCODER, "hidden": (4, 1024), "dropout": (0, 0.9)}
+        "estimator", "models.networks.estimator", "Estimator",
+        {**_ENCODER, "readings": (1, 400), "hidden": (4, 1024), "dropout": (0, 0.9)},
     ),
 }  # fmt: skip
 _LONGEST = 8  # entries of a list

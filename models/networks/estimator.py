@@ -32,11 +32,12 @@ class Estimator(nn.Module):
         self,
         components: int = 256,
         features: int = 512,
+        readings: int = 40,
         hidden: int = 96,
         dropout: float = 0.1,
     ):
         super().__init__()
-        self.encoder = SilhouetteEncoder(components, features)
+        self.encoder = SilhouetteEncoder(components, features, readings)
         self.shape = nn.Linear(features, len(SHAPE_TARGETS))
         self.head = mlp(features + 2 * len(PROFILE), hidden, hidden, 2, dropout=dropout)
         self.register_buffer("profile_mean", torch.tensor([0.5, 45.0, 1.69, 78.0]))
@@ -49,7 +50,7 @@ class Estimator(nn.Module):
         """silhouettes (B,4,256,192) from 0 to 1; boxes (B,4,4); present (B,4) bool; profile (B,4), NaN where absent."""
         known = torch.isfinite(profile)
         standard = torch.where(known, (profile - self.profile_mean) / self.profile_sd, torch.zeros_like(profile))
-        _, scan = self.encoder(silhouettes, boxes, present, standard[:, 2])
+        scan = self.encoder(silhouettes, boxes, present, standard[:, 2]).features
         mean, spread = self.head(torch.cat([scan, standard, known.float()], dim=1)).unbind(1)
         sd = nn.functional.softplus(spread) * self.target_sd * self.sd_scale
         return Estimate(mean * self.target_sd + self.target_mean, sd, self.shape(scan))

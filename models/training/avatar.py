@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.body import BodyData
 from models.body.skeleton import MIRRORED
 from models.inference.images import INSIDE, fit_silhouette
+from models.networks.avatar import outline
 from models.networks.blocks import HEIGHT, VIEWS, WIDTH
 from models.training.augment import roughen
 from models.training.loop import Network
@@ -75,18 +76,28 @@ class QuadraticTape:
 
 
 class SilhouetteBatches:
-    """Makes the batches of a store of silhouettes: fitted, roughened, with views left out."""
+    """Makes the batches of a store of silhouettes: fitted, roughened, with views left out.
 
-    def __init__(self, store: Store, *, rough: bool = True, drop_views: bool = True):
+    bodies (N,): whose scan each one is, if there are several of the same body; half of the samples then take each view
+    from any of its scans, for poses differ from view to view and the body does not.
+    """
+
+    def __init__(self, store: Store, bodies: np.ndarray | None = None, *, rough: bool = True, drop_views: bool = True):
         self.store, self.rough, self.drop_views = store, rough, drop_views
+        self._bodies, self._scans = bodies, None if bodies is None else _by_body(bodies)
 
     def __call__(self, numbers: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         mirrored = rng.random(len(numbers)) < 0.5 if self.rough else np.zeros(len(numbers), bool)
+        scans = np.repeat(numbers[:, None], len(VIEWS), 1)
+        if self._scans is not None:
+            for row in np.flatnonzero(rng.random(len(numbers)) < 0.5):
+                scans[row] = rng.choice(self._scans[self._bodies[numbers[row]]], len(VIEWS))
         silhouettes, boxes, present = silhouettes_in(
-            self.store, numbers, rng, rough=self.rough, drop_views=self.drop_views, mirrored=mirrored
+            self.store, scans, rng, rough=self.rough, drop_views=self.drop_views, mirrored=mirrored
         )
-        truth = {name: self.store.numbers[name][numbers] for name in ("betas", "pose", "measured")}
-        truth["pose"] = np.where(mirrored[:, None, None, None], mirror(truth["pose"]), truth["pose"])
+        truth = {name: self.store.numbers[name][numbers] for name in ("betas", "measured")}
+        pose = self.store.numbers["pose"][scans, np.arange(len(VIEWS))]
+        truth["pose"] = np.where(mirrored[:, None, None, None], mirror(pose), pose)
         stature = truth["measured"][:, MEASURED.index("stature_cm")] / 100
         if self.rough:
             stature = stature + rng.normal(0, STATURE_ERROR_M, len(numbers)).astype(np.float32)
@@ -94,27 +105,35 @@ class SilhouetteBatches:
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
 
 
+def _by_body(bodies: np.ndarray) -> dict[int, np.ndarray]:
+    order = np.argsort(bodies, kind="stable")
+    found, first = np.unique(bodies[order], return_index=True)
+    return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
+
+
 def silhouettes_in(
     store: Store,
-    numbers: np.ndarray,
+    scans: np.ndarray,
     rng: np.random.Generator,
     *,
     rough: bool,
     drop_views: bool,
     mirrored: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The numbered scans as the networks take them: silhouettes (N,4,256,192), boxes (N,4,4), present (N,4).
+    """Scans as the networks take them: silhouettes (N,4,256,192), boxes (N,4,4), present (N,4).
 
-    rough: with the errors that segmenters make; drop_views: only one to four of the views, drawn at random.
-    mirrored (N,): which scans are seen as in a mirror, where left is right; bodies have the same shape there.
+    scans (N,4): the number of the scan that each view is taken from. rough: with the errors that segmenters make;
+    drop_views: only one to four of the views, drawn at random. mirrored (N,): which are seen as in a mirror, where left
+    is right; bodies have the same shape there.
     """
-    n = len(numbers)
+    n = len(scans)
     silhouettes = np.zeros((n, len(VIEWS), HEIGHT, WIDTH), np.float32)
     boxes = np.zeros((n, len(VIEWS), 4), np.float32)
     present = np.zeros((n, len(VIEWS)), bool)
-    for row, scan in enumerate(numbers):
+    for row in range(n):
         for view in _some_views(rng) if drop_views else range(len(VIEWS)):
-            picture = store.picture(int(scan), IN_A_MIRROR[view] if mirrored[row] else view)
+            shown = IN_A_MIRROR[view] if mirrored[row] else view
+            picture = store.picture(int(scans[row, shown]), shown)
             if mirrored[row]:
                 picture = np.ascontiguousarray(picture[:, ::-1])
             if rough:
@@ -157,13 +176,13 @@ class AvatarLoss:
 
 
 @torch.no_grad()
-def begin(network: nn.Module, store: Store, *, looked_at: int = 2_500) -> None:
-    """What the network knows before it learns: means and spreads, betas by stature, components of silhouettes.
+def begin(network: nn.Module, batches: SilhouetteBatches, *, looked_at: int = 12_000) -> None:
+    """What the network knows before it learns: means and spreads, betas by stature, components and readings of views.
 
-    looked_at: of how many scans, the first ones.
+    batches: of whole scans. looked_at: how many scans the components and readings are made of, the first ones.
     """
-    betas, pose = store.numbers["betas"], store.numbers["pose"]
-    stature = store.numbers["measured"][:, MEASURED.index("stature_cm")] / 100
+    betas, pose = batches.store.numbers["betas"], batches.store.numbers["pose"]
+    stature = batches.store.numbers["measured"][:, MEASURED.index("stature_cm")] / 100
     for name, value in {
         "betas_mean": betas.mean(0), "betas_sd": betas.std(0),
         "pose_mean": pose.mean(0), "pose_sd": pose.std(0).clip(1e-3),
@@ -172,14 +191,20 @@ def begin(network: nn.Module, store: Store, *, looked_at: int = 2_500) -> None:
         getattr(network, name).copy_(torch.as_tensor(value))
     standard = (betas - betas.mean(0)) / betas.std(0)
     tall = np.column_stack([np.ones(len(stature)), (stature - stature.mean()) / stature.std()])
-    constant, slope = np.linalg.lstsq(tall, standard, rcond=None)[0]
-    network.by_stature.weight.copy_(torch.from_numpy(slope[:, None]))
-    network.by_stature.bias.copy_(torch.from_numpy(constant))
-    few = np.arange(min(looked_at, len(store)))
-    seen = silhouettes_in(
-        store, few, np.random.default_rng(0), rough=False, drop_views=False, mirrored=np.zeros(len(few), bool)
-    )
-    network.encoder.begin_with_components(torch.from_numpy(seen[0]).flatten(0, 1))
+    by_stature = np.linalg.lstsq(tall, standard, rcond=None)[0]
+    network.by_stature.weight.copy_(torch.from_numpy(by_stature[1][:, None]))
+    network.by_stature.bias.copy_(torch.from_numpy(by_stature[0]))
+    few = np.arange(min(looked_at, len(betas)))
+    outlines = []
+    for first in range(0, len(few), 64):
+        given = batches(few[first : first + 64], np.random.default_rng(first))
+        outlines.append(outline(given["silhouettes"], given["boxes"]))
+    left = torch.from_numpy((standard - tall @ by_stature)[few].astype(np.float32))
+    network.encoder.begin(torch.cat(outlines), left)
+    # So the readings alone are what the network says at first.
+    last = network.shape[-1]
+    last.weight.mul_(0.1)
+    last.bias.zero_()
 
 
 @torch.no_grad()

@@ -77,8 +77,9 @@ class ScanBatches:
 
     def _seen(self, numbers: np.ndarray, rng: np.random.Generator, rough: bool, partly: bool) -> dict[str, Tensor]:
         mirrored = rng.random(len(numbers)) < 0.5 if rough else np.zeros(len(numbers), bool)
+        scans = np.repeat(numbers[:, None], len(VIEWS), 1)
         silhouettes, boxes, present = silhouettes_in(
-            self.store, numbers, rng, rough=rough, drop_views=partly, mirrored=mirrored
+            self.store, scans, rng, rough=rough, drop_views=partly, mirrored=mirrored
         )
         profile = self.labels.profile[numbers].astype(np.float32)
         if rough:

@@ -18,9 +18,11 @@ class _Part(BaseModel):
 
 
 class People(_Part):
-    """How many synthetic people there are to learn from, and how many others to look at the errors on."""
+    """How many synthetic people there are to learn from, how many scans of each in silhouettes alone, and how many
+    others to look at the errors on."""
 
     learnt_from: int = Field(ge=2)
+    scans: int = Field(ge=1)
     held_out: int = Field(ge=2)
 
 

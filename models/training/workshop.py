@@ -56,14 +56,14 @@ def _loaded(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class SilhouettesOf:
-    """Scan n is one of body n, seen without a photo."""
+    """Scan n is one of body n, seen without a photo; after the last body comes another scan of each."""
 
     bodies: Bodies
 
     def __call__(self, number: int) -> Scan:
         betas, sex, age = self.bodies.load()
-        rng = np.random.default_rng([self.bodies.seed, 11, number])
-        return silhouettes_of(betas[number], rng, sex=str(sex[number]), age=float(age[number]))
+        rng, body = np.random.default_rng([self.bodies.seed, 11, number]), number % len(betas)
+        return silhouettes_of(betas[body], rng, sex=str(sex[body]), age=float(age[body]))
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,10 @@ class Workshop:
         return Bodies(path, seed)
 
     def silhouettes(self, part: str) -> Store:
+        """True silhouettes: of those to learn from several scans each."""
         bodies = self.people(part)
-        return Store(self._written("silhouettes", part, len(bodies), SilhouettesOf(bodies), bodies))
+        count = len(bodies) * (self.recipe.people.scans if part == TRAINING else 1)
+        return Store(self._written("silhouettes", part, count, SilhouettesOf(bodies), bodies))
 
     def photos(self, part: str) -> Store:
         """Photos for the segmenter: to learn from, and of other people in front of other kinds of background."""
@@ -253,14 +255,23 @@ class Workshop:
         metric = avatar.ShapeMetric.of(body)
         tape = avatar.QuadraticTape.fit(known.numbers["betas"], known.numbers["measured"])
         if before is None:
-            avatar.begin(network, known)
+            avatar.begin(network, avatar.SilhouetteBatches(known, drop_views=False))
         else:
             network.load_state_dict(before.state_dict())
+        batches = avatar.SilhouetteBatches(known, self._synthetic(len(known), TRAINING))
         return train(
-            network, np.arange(len(known)), avatar.SilhouetteBatches(known), avatar.AvatarLoss(metric, tape),
+            network, np.arange(len(known)), batches, avatar.AvatarLoss(metric, tape),
             getattr(self.recipe, name).schedule(), self.folder / name, seed=self.recipe.seed, device=self.device,
             validate=lambda trained: avatar.evaluate(trained, held_out, metric, tape), tell=self._progress(name),
         )  # fmt: skip
+
+    def _synthetic(self, count: int, part: str) -> np.ndarray:
+        """The numbers of the people of `count` scans: all true silhouettes, then those that the segmenter saw."""
+        people = len(self.people(part))
+        true = people * (self.recipe.people.scans if part == TRAINING else 1)
+        first = self.recipe.photos.scans if part == TRAINING else 0
+        rows = np.arange(count)
+        return np.where(rows < true, rows % people, first + rows - true)
 
     def estimator_shapes(self) -> nn.Module:
         """Stage 1: volume and girths, beginning with the avatar's encoder."""
@@ -284,8 +295,7 @@ class Workshop:
         self.segmented(part)
         store = Store(self.folder / "silhouettes" / part, self.folder / "segmented" / part)
         _, sex, age = self.people(part).load()
-        first = self.recipe.photos.scans if part == TRAINING else 0
-        rows = np.concatenate([np.arange(len(sex)), first + np.arange(len(store) - len(sex))])
+        rows = self._synthetic(len(store), part)
         stature = store.numbers["measured"][:, MEASURED.index("stature_cm")] / 100
         nothing = np.full(len(store), np.nan, np.float32)
         profile = np.column_stack([sex[rows] == "M", age[rows], stature, nothing]).astype(np.float32)

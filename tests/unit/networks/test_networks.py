@@ -7,6 +7,7 @@ import torch
 
 from models.errors import ModelFileError
 from models.networks import ARCHITECTURES, build
+from models.networks.avatar import ROWS, SEEN, SPANS, SilhouetteEncoder, outline
 
 SMALL = {"components": 8, "features": 16}
 
@@ -40,6 +41,39 @@ def test_a_missing_view_does_not_matter_whatever_stands_in_its_place() -> None:
     first = network(pictures, boxes, present, stature).betas
     pictures[0, 2], boxes[0, 2] = 0.3, 7.0
     assert torch.equal(first, network(pictures, boxes, present, stature).betas)
+
+
+def test_an_outline_tells_where_a_trunk_and_its_arms_are() -> None:
+    """Trunk from column 80.25 to 110.5, arms on both sides of it, on two lines; nothing elsewhere."""
+    picture = torch.zeros(1, 1, 256, 192)
+    picture[..., 100:104, 81:110] = 1.0
+    picture[..., 100:104, 80], picture[..., 100:104, 110] = 0.75, 0.5
+    picture[..., 100:104, 60:70], picture[..., 100:104, 120:131] = 1.0, 1.0
+    seen = outline(picture, torch.full((1, 1, 4), 0.5))[0, 0]
+    assert seen.shape == (SEEN,)
+    spans = seen[: SPANS * ROWS].reshape(SPANS, ROWS) * 20
+    told = {"covered": 51.25, "left half": 25.75, "middle third": 44.25, "begins": -36.0, "ends": 35.0}
+    trunk = {"left": -15.75, "right": 14.5, "width": 30.25}
+    assert spans[:, 50].tolist() == pytest.approx([*told.values(), *trunk.values()], abs=1e-4)
+    assert spans[:, 51].tolist() == pytest.approx([*told.values(), *trunk.values()], abs=1e-4)
+    assert not spans[:, 49].any()
+    assert not spans[:, 52].any()
+    shares = seen[SPANS * ROWS : -4] / 3 + 0.3
+    assert float(shares.sum()) * 64 == pytest.approx(float(picture.sum()), abs=0.01)
+
+
+def test_readings_begin_as_least_squares_and_a_missing_view_reads_nothing() -> None:
+    encoder = SilhouetteEncoder(8, 16, 2)
+    outlines = torch.randn(400, 4, SEEN)
+    sought = torch.stack([outlines[:, 0, 3] - outlines[:, 1, 700], outlines[:, 2, 1500]], 1)
+    outlines[..., 3] *= 30
+    sought[:, 0] += 29 * outlines[:, 0, 3] / 30
+    encoder.begin(outlines, sought)
+    read = torch.einsum("nvs,vrs->nr", outlines, encoder.read) - encoder.read_at_mean.sum(0)
+    assert torch.corrcoef(torch.stack([read[:, 0], sought[:, 0]]))[0, 1] > 0.99
+    nobody = torch.zeros(1, 4, dtype=torch.bool)
+    seen = encoder(torch.rand(1, 4, 256, 192), torch.rand(1, 4, 4), nobody, torch.zeros(1))
+    assert not seen.readings.any()
 
 
 def test_an_estimator_takes_any_part_of_the_profile() -> None:

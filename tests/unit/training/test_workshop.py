@@ -28,6 +28,7 @@ SMALL = """
 seed = 3
 [people]
 learnt_from = 14
+scans = 2
 held_out = 4
 [photos]
 scans = 8
