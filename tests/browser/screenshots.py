@@ -25,7 +25,10 @@ _COLOURS = 160  # enough for text and lines, and a quarter of the bytes
 
 
 def main(workspace: str, folder: str, *wanted: str) -> None:
-    """Write dashboard-PAGE-THEME.png for every page (or those that are wanted) and both themes."""
+    """Write dashboard-PAGE-THEME.png for every page (or those that are wanted) and both themes.
+
+    The page of a subject has a second picture, dashboard-avatar-THEME.png, of what is further below.
+    """
     with open_registry(workspace) as registry, serving(registry) as base, launched() as browser:
         study, subject = _what(registry)
         for theme in ("light", "dark"):
@@ -37,14 +40,22 @@ def main(workspace: str, folder: str, *wanted: str) -> None:
                 path = Path(folder) / f"dashboard-{entry.slug}-{theme}.png"
                 _write(path, browsed.screenshot())
                 print(path)
+                if entry.slug == "subject" and browsed.locator("#avatar-of").count():
+                    browsed.locator("#avatar-of").evaluate("heading => heading.scrollIntoView()")
+                    browsed.wait_for_timeout(500)
+                    path = path.with_name(f"dashboard-avatar-{theme}.png")
+                    _write(path, browsed.screenshot())
+                    print(path)
 
 
 def _what(registry: Registry) -> tuple[str, str]:
-    """The first study, and one of its subjects: who keeps photos and came most often."""
+    """The first study, and one of its subjects: who keeps silhouettes and came most often."""
     with registry.reading() as connection:
         study = list_studies(connection)[0]["name"]
         visits = select(func.count()).where(Visit.subject_id == Subject.id).scalar_subquery()
-        kept = select(Subject.code).where(Subject.consent == "photos").order_by(visits.desc(), Subject.code).limit(1)
+        kept = (
+            select(Subject.code).where(Subject.consent == "silhouettes").order_by(visits.desc(), Subject.code).limit(1)
+        )
         return study, connection.execute(kept).scalar_one()
 
 
