@@ -38,8 +38,8 @@ class Estimator(nn.Module):
     ):
         super().__init__()
         self.encoder = SilhouetteEncoder(components, features, readings)
-        self.shape = nn.Linear(features, len(SHAPE_TARGETS))
-        self.head = mlp(features + 2 * len(PROFILE), hidden, hidden, 2, dropout=dropout)
+        self.shape = mlp(features + readings + 1, hidden, len(SHAPE_TARGETS))
+        self.head = mlp(features + readings + 2 * len(PROFILE), hidden, hidden, 2, dropout=dropout)
         self.register_buffer("profile_mean", torch.tensor([0.5, 45.0, 1.69, 78.0]))
         self.register_buffer("profile_sd", torch.tensor([0.5, 18.0, 0.10, 18.0]))
         self.register_buffer("target_mean", torch.tensor(32.0))
@@ -50,7 +50,9 @@ class Estimator(nn.Module):
         """silhouettes (B,4,256,192) from 0 to 1; boxes (B,4,4); present (B,4) bool; profile (B,4), NaN where absent."""
         known = torch.isfinite(profile)
         standard = torch.where(known, (profile - self.profile_mean) / self.profile_sd, torch.zeros_like(profile))
-        scan = self.encoder(silhouettes, boxes, present, standard[:, 2]).features
+        stature = standard[:, 2:3]
+        seen = self.encoder(silhouettes, boxes, present, stature[:, 0])
+        scan = torch.cat([seen.features, seen.readings], dim=1)
         mean, spread = self.head(torch.cat([scan, standard, known.float()], dim=1)).unbind(1)
         sd = nn.functional.softplus(spread) * self.target_sd * self.sd_scale
-        return Estimate(mean * self.target_sd + self.target_mean, sd, self.shape(scan))
+        return Estimate(mean * self.target_sd + self.target_mean, sd, self.shape(torch.cat([scan, stature], dim=1)))
