@@ -13,7 +13,7 @@ from reports.bound import Bound
 from reports.ingest_report import ingest_document
 from studies.ingest.ingest import ingest
 from studies.ingest.mapping import load_mapping
-from studies.plan import load_template
+from studies.plan import load_template, plan_from_document
 from studies.registry.analysis import analyze_study
 from studies.registry.catalogue import create_study, describe_study, find_study
 from studies.registry.database import open_engine
@@ -87,7 +87,8 @@ def test_predictions_carry_it_and_so_does_every_page_of_a_report(mixed) -> None:
     assert told["S2", "prediction", "scan"] is False
     assert not measurements.loc[measurements["kind"] == "reading", "rendered"].any()
 
-    create_study(registry, "other", load_template("demo"))
+    document = load_template("demo").document() | {"index": "scale", "comparators": ["deurenberg"], "criteria": []}
+    create_study(registry, "other", plan_from_document(document))
     ingest(registry, "other", [mixed.folder], load_mapping("calliper"))
     analysis = analyze_study(registry, "other")
     assert analysis.results["notes"][0].startswith(NOTE)

@@ -74,7 +74,7 @@ def test_the_templates():
     assert nhanes.tests == ["bia", "deurenberg", "gallagher", "rfm"]
     assert [subgroup.name for subgroup in nhanes.subgroups] == ["sex", "age_band", "ethnicity", "bmi_class"]
     assert nhanes.subgroups[3].groups == ["Underweight", "Normal weight", "Overweight", "Obesity"]
-    assert load_template("demo").index == "scale"
+    assert load_template("demo").tests == ["scan", "scale", "deurenberg", "gallagher", "rfm"]
     with pytest.raises(PlanError, match="Did you mean 'nhanes-1999'"):
         load_template("nhanes1999")
 
