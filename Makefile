@@ -7,6 +7,7 @@
 #   make bench      the benchmarks of docs/benchmarks.md
 #   make docs       the documentation as a site, in build/site; a broken link or anchor fails
 #   make validation the requirements of docs/validation.md, with how their tests ended
+#   make train      the packaged checkpoints anew, from the recipe; needs NHANES=FOLDER, and hours
 #   make screenshots  the pictures of the dashboard in docs/pictures, of the workspace ./demo; needs Chromium
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -16,7 +17,7 @@ WORKERS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test test-slow lint bench docs validation screenshots clean
+.PHONY: setup demo test test-slow lint bench docs validation train screenshots clean
 
 setup: $(INSTALLED)
 
@@ -58,6 +59,11 @@ validation: setup
 docs: setup
 	@echo "==> The documentation: build/site/index.html"
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+WORK ?= build/training
+train: setup
+	@test -n "$(NHANES)" || { echo "Say where DEMO.XPT, BMX.XPT and DXX.XPT of NHANES 1999-2000 are: make train NHANES=FOLDER"; exit 2; }
+	@$(BIN)/python -m models.training all --work $(WORK) --nhanes $(NHANES)
 
 screenshots: setup
 	@test -d demo || $(MAKE) demo

@@ -356,24 +356,52 @@ def retest(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 
 def body_fat(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     from models.training.nhanes import REFERENCE
+    from studies.derived import EQUATIONS
 
     known, people, learnt_from = adults_of(given.nhanes, "test" if given.final else "choice")
     told = {name: (ALL_VIEWS, facts) for name, facts in FACTS_TOLD.items()}
     seen = list(see(people, checkpoints_of(given), told))
-    there = [one for one in seen if "body_fat_percent" in one.outcomes["photos and profile"].predictions]
-    rows = known.loc[[one.number for one in there]].reset_index(drop=True)
+    seen_there = [one for one in seen if "body_fat_percent" in one.outcomes["photos and profile"].predictions]
+    rows = known.loc[[one.number for one in seen_there]].reset_index(drop=True)
     truth = rows[REFERENCE].to_numpy()
-    print(f"{len(known):,} adults with DXA, {len(people):,} with a body, {len(there):,} with a prediction")
+    print(f"{len(known):,} adults with DXA, {len(people):,} with a body, {len(seen_there):,} with a prediction")
     metrics = []
     which = "untouched fifth" if given.final else "part kept to choose by"
     used = f"NHANES adults, rendered photos, against DXA: {which}"
     for name in FACTS_TOLD:
-        predicted = [one.outcomes[name].predictions["body_fat_percent"] for one in there]
+        predicted = [one.outcomes[name].predictions["body_fat_percent"] for one in seen_there]
         metrics += told_of(name, np.array([[p.value, p.low, p.high] for p in predicted]), truth, rows, used)
+    beside = []
     for name, columns in LINEAR.items():
-        line = linear(learnt_from, rows, columns, REFERENCE)
-        told_of(name, np.column_stack([line, np.full((len(line), 2), np.nan)]), truth, rows, used)
-    return {"estimator": metrics}
+        beside += told_of(name, alone(linear(learnt_from, rows, columns, REFERENCE)), truth, rows, used)
+    deurenberg = EQUATIONS["deurenberg"]
+    bmi = rows["weight_kg"] / (rows["stature_cm"] / 100) ** 2
+    by_bmi = deurenberg(*(np.asarray(part, float) for part in (bmi, rows["age"], rows["sex"].eq("M"))))
+    beside += told_of("equation of BMI, age and sex (Deurenberg)", alone(by_bmi), truth, rows, used)
+    bia = bioimpedance(given.nhanes, rows["subject"])
+    there = np.isfinite(bia)
+    same = rows[there].reset_index(drop=True)
+    beside += told_of("bioimpedance", alone(bia[there]), truth[there], same, f"{used}, those with bioimpedance")
+    for name in FACTS_TOLD:
+        found = np.array([one.outcomes[name].predictions["body_fat_percent"].value for one in seen_there])[there]
+        beside += told_of(f"{name}, people with bioimpedance", alone(found), truth[there], same, used)
+    return {"estimator": metrics, "beside": beside}
+
+
+def alone(values: np.ndarray) -> np.ndarray:
+    """Estimates without an interval, as `told_of` takes them."""
+    return np.column_stack([values, np.full((len(values), 2), np.nan)])
+
+
+def bioimpedance(folder: Path, subjects: pd.Series) -> np.ndarray:
+    """BFP by bioimpedance of these subjects; NaN where it was not measured (over 49 years it never was)."""
+    from studies.ingest.mapping import load_mapping
+    from studies.rendering.table import read_people_table
+
+    readings = read_people_table(folder, load_mapping("nhanes-1999")).readings
+    chosen = readings[readings["measurand"].eq("body_fat_percent") & readings["method"].eq("bia")]
+    by_subject = chosen.drop_duplicates("subject_id").set_index("subject_id")["value"]
+    return by_subject.reindex(subjects.to_numpy()).to_numpy(np.float64, na_value=np.nan)
 
 
 LINEAR = {
@@ -417,6 +445,8 @@ def told_of(name: str, found: np.ndarray, truth: np.ndarray, rows: pd.DataFrame,
         lines.append(("holds the truth, of 90 %", f"{100 * inside.mean():.1f} %"))
     for group, member in groups.items():
         of, error = member.to_numpy(), mean - truth
+        if not of.any():
+            continue
         held = f", interval holds {100 * inside[of].mean():.1f} %" if with_interval else ""
         lines.append((group, f"MAE {np.abs(error[of]).mean():.2f}, bias {error[of].mean():+.2f}{held}, n {of.sum()}"))
     tell(f"{name}: {len(truth):,} people", lines)
@@ -464,7 +494,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    print_machine()
+    print_machine(repeats=1)
     metrics = {"shapes": shapes, "quality": quality, "tape": tape, "body-fat": body_fat, "retest": retest}[given.what](
         given
     )

@@ -16,12 +16,14 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same people.")] = 2022,
     height: Annotated[int, typer.Option(metavar="PIXELS", help="Height of the photos.")] = 480,
 ) -> None:
-    """Make a synthetic cohort with rendered photos and some bad rows, and take it all the way to a validation report.
+    """Make a synthetic cohort with rendered photos and some bad rows, run the packaged checkpoints on every scan, and
+    take it all the way to a validation report.
 
     Nothing in it is a real person, no one was photographed, and no clinical claim rests on it.
     """
     from calliper.commands.analysis import print_headline
     from calliper.commands.ingest import print_summary
+    from calliper.commands.run import cores, print_result
     from calliper.console import TerminalProgress
     from reports.ingest_report import write_ingest_report
     from reports.registered import register_report
@@ -34,6 +36,9 @@ def demo(
     from studies.registry.workspace import open_registry
     from studies.rendering.blocks import Recipe
     from studies.rendering.cohort import synthesize_cohort
+    from studies.runs.executor import make_executor
+    from studies.runs.models import choose_checkpoints, models_of
+    from studies.runs.run import run
 
     recipe = Recipe(seed, height)
     progress = TerminalProgress()
@@ -50,13 +55,18 @@ def demo(
         write_ingest_report(result.report, result.folder)
         print("3. Ingest")
         print_summary(result.report, result.folder)
+        chosen = choose_checkpoints(registry, [])
+        models, source = models_of(chosen)
+        done = run(registry, "demo", models, make_executor("local", source, cores()), progress=progress)
+        print("\n4. Run: the packaged checkpoints on every scan")
+        print_result(done, {kind: record.reference for kind, record in chosen.items()}, [])
         analysis = analyze_study(registry, "demo", progress=progress)
-        print("\n4. Analysis")
+        print("\n5. Analysis")
         print_headline(analysis.results)
         with progress.stage("Report", 1) as stage:
             files = register_report(registry, "demo", made_of(analysis), formats=("html", "pdf", "json"))
             stage.advance()
-    print("\n5. Report")
+    print("\n6. Report")
     for kind, path in files.items():
         print(f"   {kind.upper():<5} {path}")
     print("\nAll people and readings in it are synthetic, all photos are rendered; no clinical claim rests on them.")

@@ -70,7 +70,7 @@ def run(
         _check_study(registry, study)
         chosen = choose_checkpoints(registry, checkpoint or [])
         models, source = models_of(chosen)
-        executor = make_executor(engine.value, source, workers or _cores(), scheduler, scan_timeout)
+        executor = make_executor(engine.value, source, workers or cores(), scheduler, scan_timeout)
         try:
             result = run_scans(registry, study, models, executor, new=new, progress=TerminalProgress())
         except InterruptedRun as interruption:
@@ -81,10 +81,10 @@ def run(
     if as_json:
         print_json({**result.to_dict(), "checkpoints": used, "notes": leaks})
         return
-    _print_result(result, used, leaks)
+    print_result(result, used, leaks)
 
 
-def _cores() -> int:
+def cores() -> int:
     import os
 
     return len(os.sched_getaffinity(0))
@@ -120,7 +120,7 @@ def _how_to_go_on(result: Any) -> str:
     )
 
 
-def _print_result(result: Any, used: dict[str, str], leaks: list[str]) -> None:
+def print_result(result: Any, used: dict[str, str], leaks: list[str]) -> None:
     from calliper.console import print_table
 
     print(f"Run {result.number} of '{result.study}'{' (gone on with)' if result.continued else ''}")

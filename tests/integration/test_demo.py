@@ -53,6 +53,24 @@ def test_its_people_have_scans_whose_photos_are_in_the_registry(demo) -> None:
     assert f"{len(given):,} scans of" in printed
 
 
+def test_every_scan_went_through_the_packaged_checkpoints_and_is_compared(demo) -> None:
+    from sqlalchemy import func, select
+
+    from studies.registry.schema import Outcome, Scan
+    from studies.registry.workspace import open_registry
+
+    workspace, printed = demo
+    with open_registry(workspace) as registry, registry.reading() as connection:
+        outcomes = dict(connection.execute(select(Outcome.status, func.count()).group_by(Outcome.status)).all())
+        scans = connection.execute(select(func.count()).select_from(Scan)).scalar_one()
+    assert sum(outcomes.values()) == scans
+    assert outcomes["determinate"] > 0.85 * scans  # about one scan in sixteen has a photo that is no good
+    results = json.loads((workspace / "reports" / "demo-1" / "results.json").read_text(encoding="utf-8"))
+    assert results["index"] == "scan"
+    assert list(results["tests"]) == ["scan", "scale", "deurenberg", "gallagher", "rfm"]
+    assert all(name in printed for name in ("photo-segmenter@1", "silhouette-avatar@1", "body-fat@1"))
+
+
 def test_every_planted_error_was_refused_or_flagged_with_a_remedy(demo) -> None:
     from studies.synthetic import plant_errors, synthesize
 

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # tools/ is no part of what is installed
-from tools.documentation import diagrams, licences, validation  # noqa: E402
+from tools.documentation import accuracy, diagrams, licences, validation  # noqa: E402
 
 
 def test_every_test_that_a_requirement_names_exists() -> None:
@@ -57,6 +57,13 @@ def test_results_are_those_of_the_junit_file(tmp_path: Path) -> None:
     made = validation.table(ended, datetime(2026, 1, 2, tzinfo=UTC))
     assert "3 cases: 1 **failed**, 1 skipped, 1 passed. Run on 2026-01-02" in made
     assert "not run" in made
+
+
+def test_the_accuracy_told_is_that_of_the_packaged_checkpoints() -> None:
+    page = accuracy.PAGE.read_text(encoding="utf-8")
+    assert accuracy.page(page) == page, "Run python -m tools.documentation.accuracy"
+    for kind in ("photo-segmenter@", "silhouette-avatar@", "body-fat@"):
+        assert f"### {kind}" in page
 
 
 def test_the_licences_are_those_of_what_is_installed() -> None:
