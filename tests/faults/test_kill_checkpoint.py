@@ -19,6 +19,12 @@ from studies.registry.checkpoints import add_checkpoint, all_checkpoints, resolv
 from studies.registry.workspace import Registry, open_registry
 
 
+@pytest.fixture(autouse=True)
+def _nothing_packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What comes packaged is not what these tests are about."""
+    monkeypatch.setattr("models.checkpoints.files._PACKAGED", tmp_path / "nothing")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint) -> Path:
     return tiny_checkpoint(tmp_path_factory.mktemp("made"))

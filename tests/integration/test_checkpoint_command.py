@@ -21,6 +21,12 @@ from studies.registry.schema import Checkpoint
 from studies.registry.workspace import Registry, open_registry
 
 
+@pytest.fixture(autouse=True)
+def _nothing_packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What comes packaged is not what these tests are about."""
+    monkeypatch.setattr("models.checkpoints.files._PACKAGED", tmp_path / "nothing")
+
+
 @pytest.fixture(scope="module")
 def _prepared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "workspace"

@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -148,7 +149,8 @@ def test_the_site_works_in_a_browser_without_the_network(site: Path) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     asked: list[str] = []
-    try:
+
+    def walk() -> None:
         with playwright.sync_playwright() as started:
             page = started.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"]).new_page()
             page.on("request", lambda request: asked.append(request.url))
@@ -158,6 +160,10 @@ def test_the_site_works_in_a_browser_without_the_network(site: Path) -> None:
             page.locator(".md-search-result__link").first.wait_for(timeout=60_000)
             for name in ("index.html", "formulas.html"):
                 page.goto((site / name).as_uri(), wait_until="load")
+
+    try:
+        with ThreadPoolExecutor(1) as apart:  # other tests may have a browser open in this thread
+            apart.submit(walk).result()
     finally:
         server.shutdown()
         server.server_close()

@@ -210,9 +210,10 @@ def test_reports_of_before_say_that_they_kept_nothing(registry: Registry) -> Non
 
 @pytest.mark.parametrize("missing", ["runs", "determinate scans"])
 def test_a_study_without_runs_or_without_a_determinate_scan_has_reports_of_every_kind(
-    tmp_path: Path, missing: str
+    tmp_path: Path, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing to compare is said where there is none; all else is reported, and reproduced."""
+    monkeypatch.setattr("models.checkpoints.files._PACKAGED", tmp_path / "nothing")
 
     def nobody(number: int, view: str) -> bytes:
         return f"NO PERSON {number} {view}".encode()

@@ -245,7 +245,10 @@ def test_the_environment_of_a_worker_changes_no_bit(checkpoints: dict[str, Path]
     assert "body_fat_percent" in said.pop()
 
 
-def test_what_is_missing_is_said(command, workspace: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_what_is_missing_is_said(
+    command, workspace: Path, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.checkpoints.files._PACKAGED", tmp_path / "nothing")
     nothing = command("run", "trial")
     assert nothing.code == 6
     assert "The run has no segmenter" in nothing.error
