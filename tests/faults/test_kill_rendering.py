@@ -70,20 +70,21 @@ def test_a_kill_leaves_whole_scans_and_the_next_call_the_rest(registered: Path) 
     with open_registry(registered) as registry:
         deadline = time.monotonic() + 300
         while scans(registry) < after:
-            assert process.poll() is None, process.stderr.read()
+            assert process.poll() in (None, 0), process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)  # on a busy machine it may come too late, and find everything there
         process.communicate()
         before = check_whole(registry)
-        assert after * len(VIEWS) <= len(before) < PEOPLE * len(VIEWS)
+        assert after * len(VIEWS) <= len(before) <= PEOPLE * len(VIEWS)
         done = render_study(registry, STUDY, Recipe(0, LEAST_PHOTO_HEIGHT), workers=1)
         photos = check_whole(registry)
         assert before.items() <= photos.items()
         assert len(photos) == len(set(photos.values())) == PEOPLE * len(VIEWS)
         assert done.scans == (len(photos) - len(before)) / len(VIEWS)
         wait_for_an_empty_scratch(registry)
-        assert not list(registered.rglob("*.partial"))
+        if done.scans:  # a page that the kill left half written goes with the next ingest, which there was then
+            assert not list(registered.rglob("*.partial"))
 
 
 def wait_for_an_empty_scratch(registry: Registry) -> None:
