@@ -44,7 +44,6 @@ def test_the_examples_of_a_page_print_what_it_says(name: str, tmp_path: Path, re
         (tmp_path / "nhanes").symlink_to(request.getfixturevalue("shared") / "data" / "nhanes_1999_2000")
     if name == "how-to/postgresql.md":
         stand_ins["postgresql://calliper:secret@db.example.org/calliper"] = request.getfixturevalue("postgresql_url")
-        stand_ins["/tmp/calliper-shared"] = str(tmp_path / "shared")
     printed = run_page(DOCS / name, tmp_path, stand_ins)
     assert differences((DOCS / name).read_text(encoding="utf-8"), printed) == []
 
