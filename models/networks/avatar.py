@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.networks.blocks import HEIGHT, VIEWS, WIDTH, mlp
+from models.networks.mirror import mirrored_pose, mirrored_scan
 
 N_JOINTS = 24
 ROWS = HEIGHT // 2  # lines on which an outline is read
@@ -166,6 +167,17 @@ class Avatar(nn.Module):
 
     def forward(self, silhouettes: Tensor, boxes: Tensor, present: Tensor, stature: Tensor) -> AvatarPrediction:
         """silhouettes (B,4,256,192) from 0 to 1; boxes (B,4,4); present (B,4) bool; stature (B,) in metres."""
+        seen = self._see(silhouettes, boxes, present, stature)
+        if self.training:
+            return seen
+        other = self._see(*mirrored_scan(silhouettes, boxes, present), stature)
+        return AvatarPrediction(
+            (seen.betas + other.betas) / 2,
+            (seen.pose + mirrored_pose(other.pose)) / 2,
+            (seen.features + other.features) / 2,
+        )
+
+    def _see(self, silhouettes: Tensor, boxes: Tensor, present: Tensor, stature: Tensor) -> AvatarPrediction:
         standard = (stature - self.stature_mean) / self.stature_sd
         seen = self.encoder(silhouettes, boxes, present, standard)
         betas = self.shape(seen.features) + self.by_stature(standard[:, None]) + seen.readings

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.networks.avatar import SilhouetteEncoder
 from models.networks.blocks import mlp
+from models.networks.mirror import mirrored_scan
 
 PROFILE = ("sex", "age", "stature_m", "weight_kg")  # sex: 0 a woman, 1 a man
 SHAPE_TARGETS = ("volume", "waist", "hip", "chest", "thigh", "arm", "calf", "neck")  # of the pre-training
@@ -48,6 +49,13 @@ class Estimator(nn.Module):
 
     def forward(self, silhouettes: Tensor, boxes: Tensor, present: Tensor, profile: Tensor) -> Estimate:
         """silhouettes (B,4,256,192) from 0 to 1; boxes (B,4,4); present (B,4) bool; profile (B,4), NaN where absent."""
+        seen = self._see(silhouettes, boxes, present, profile)
+        if self.training:
+            return seen
+        other = self._see(*mirrored_scan(silhouettes, boxes, present), profile)
+        return Estimate(*((one + two) / 2 for one, two in zip(seen, other, strict=True)))
+
+    def _see(self, silhouettes: Tensor, boxes: Tensor, present: Tensor, profile: Tensor) -> Estimate:
         known = torch.isfinite(profile)
         standard = torch.where(known, (profile - self.profile_mean) / self.profile_sd, torch.zeros_like(profile))
         stature = standard[:, 2:3]

@@ -10,17 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from models.body import BodyData
-from models.body.skeleton import MIRRORED
 from models.inference.images import INSIDE, fit_silhouette
 from models.networks.avatar import outline
 from models.networks.blocks import HEIGHT, VIEWS, WIDTH
+from models.networks.mirror import IN_A_MIRROR, mirrored_pose
 from models.training.augment import roughen
 from models.training.loop import Network
 from models.training.scans import MEASURED, Store
 
 # Chance of each number of views in training; all four are most usual in a study.
 VIEW_COUNTS = (0.15, 0.2, 0.15, 0.5)
-IN_A_MIRROR = [VIEWS.index({"left": "right", "right": "left"}.get(view, view)) for view in VIEWS]
 LEAST_PIXELS = 200  # of a person; on less there is nobody
 STATURE_ERROR_M = 0.005  # SD: what people say, and stadiometers read
 
@@ -97,7 +96,8 @@ class SilhouetteBatches:
         )
         truth = {name: self.store.numbers[name][numbers] for name in ("betas", "measured")}
         pose = self.store.numbers["pose"][scans, np.arange(len(VIEWS))]
-        truth["pose"] = np.where(mirrored[:, None, None, None], mirror(pose), pose)
+        turned = mirrored_pose(torch.from_numpy(pose)).numpy()
+        truth["pose"] = np.where(mirrored[:, None, None, None], turned, pose)
         stature = truth["measured"][:, MEASURED.index("stature_cm")] / 100
         if self.rough:
             stature = stature + rng.normal(0, STATURE_ERROR_M, len(numbers)).astype(np.float32)
@@ -122,9 +122,9 @@ def silhouettes_in(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scans as the networks take them: silhouettes (N,4,256,192), boxes (N,4,4), present (N,4).
 
-    scans (N,4): the number of the scan that each view is taken from. rough: with the errors that segmenters make;
-    drop_views: only one to four of the views, drawn at random. mirrored (N,): which are seen as in a mirror, where left
-    is right; bodies have the same shape there.
+    scans (N,4): the number of the scan that each view is taken from. rough: with the errors that segmenters make, where
+    none has made any; drop_views: only one to four of the views, drawn at random. mirrored (N,): which are seen as in a
+    mirror, where left is right; bodies have the same shape there.
     """
     n = len(scans)
     silhouettes = np.zeros((n, len(VIEWS), HEIGHT, WIDTH), np.float32)
@@ -136,18 +136,13 @@ def silhouettes_in(
             picture = store.picture(int(scans[row, shown]), shown)
             if mirrored[row]:
                 picture = np.ascontiguousarray(picture[:, ::-1])
-            if rough:
+            if rough and not store.segmented[scans[row, shown]]:
                 picture = roughen(picture, rng)
             if (picture >= INSIDE).sum() < LEAST_PIXELS:
                 continue
             silhouettes[row, view], boxes[row, view] = fit_silhouette(picture)
             present[row, view] = True
     return silhouettes, boxes, present
-
-
-def mirror(pose: np.ndarray) -> np.ndarray:
-    """Poses (N,4,24,3) of each view, from the front, as they are in a mirror."""
-    return pose[:, IN_A_MIRROR][:, :, MIRRORED] * np.array([1, -1, -1], pose.dtype)
 
 
 def _some_views(rng: np.random.Generator) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -225,16 +226,31 @@ def shape_errors(network: nn.Module, store: Store, labels: Labels, scale: ShapeS
     return {f"held_out_{name}": value for name, value in zip(SHAPE_TARGETS, means, strict=True)}
 
 
-def calibrate(network: nn.Module, truth: np.ndarray, mean: np.ndarray, sd: np.ndarray, coverage: float = 0.9) -> float:
-    """Stretch the SDs so that the normal interval holds `coverage` of people who were not learnt from.
+class Calibration(NamedTuple):
+    """BFP = intercept + slope × what the network said, percentage points; factor: of the SD, after that."""
 
-    truth, mean, sd (N,) BFP. Split conformal prediction (Lei et al. 2018, doi 10.1080/01621459.2017.1307116) with the
-    standardised absolute error as the score. Returns the factor, and sets it in the network.
+    intercept: float
+    slope: float
+    factor: float
+
+
+def calibrate(
+    network: nn.Module, truth: np.ndarray, mean: np.ndarray, sd: np.ndarray, coverage: float = 0.9
+) -> Calibration:
+    """Put the network's BFP on the line, and stretch its SDs so that the normal interval holds `coverage`.
+
+    truth, mean, sd (N,) BFP of people who were not learnt from. The line is that of least squares of truth on mean: a
+    network whose loss is not the squared error, and whose weights are drawn towards zero, says too little of what is
+    far from the middle. The SDs are by split conformal prediction (Lei et al. 2018, doi 10.1080/01621459.2017.1307116)
+    with the standardised absolute error as the score. All of it is set in the network.
     """
     from statistics import NormalDist
 
-    scores = np.sort(np.abs(truth - mean) / sd)
+    slope, intercept = (float(part) for part in np.polyfit(mean, truth, 1))
+    scores = np.sort(np.abs(truth - (intercept + slope * mean)) / (slope * sd))
     place = int(np.ceil((len(scores) + 1) * coverage)) - 1
     factor = float(scores[min(place, len(scores) - 1)] / NormalDist().inv_cdf((1 + coverage) / 2))
+    network.target_mean.mul_(slope).add_(intercept)
+    network.target_sd.mul_(slope)
     network.sd_scale.mul_(factor)
-    return factor
+    return Calibration(intercept, slope, factor)

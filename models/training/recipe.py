@@ -27,11 +27,13 @@ class People(_Part):
 
 
 class Photos(_Part):
-    """scans: how many people are in photos for the segmenter; segmented: how many others for the avatar; faulty: share
-    of the scans with a bad capture."""
+    """scans: how many people are in photos for the segmenter; segmented: how many others for the avatar; repeated: how
+    often what the segmenter saw is shown, for once that a true silhouette is; faulty: share of the scans with a bad
+    capture."""
 
     scans: int = Field(ge=2)
     segmented: int = Field(ge=2)
+    repeated: int = Field(ge=1)
     held_out_families: tuple[str, ...]
     faulty: float = Field(ge=0, lt=1)
 

@@ -173,24 +173,29 @@ def write_scans(path: Path, scans: Sequence[Scan]) -> int:
 
 class Store:
     """The scans of folders, or of single parts, in memory, their pictures still encoded. numbers: name -> array over
-    all scans, those that every part has."""
+    all scans, those that every part has. segmented (N,) bool: those of the folder `segmented`, which are
+    what the segmenter saw in photos; they come last."""
 
-    def __init__(self, *folders: Path):
-        parts = [[folder] if folder.is_file() else sorted(folder.glob("part-*.npz")) for folder in folders]
-        for folder, found in zip(folders, parts, strict=True):
+    def __init__(self, *folders: Path, segmented: Path | None = None):
+        everything = [*folders, *([] if segmented is None else [segmented])]
+        parts = [[folder] if folder.is_file() else sorted(folder.glob("part-*.npz")) for folder in everything]
+        for folder, found in zip(everything, parts, strict=True):
             if not found:
                 raise ValueError(f"{folder} holds no scans.")
         paths = [path for found in parts for path in found]
         self._pictures: list[bytes] = []
         columns: dict[str, list[np.ndarray]] = {}
+        marks: list[np.ndarray] = []
         for path in paths:
             with np.load(path, allow_pickle=False) as part:
                 content, ends = part["pictures"].tobytes(), part["ends"]
                 self._pictures += [content[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+                marks.append(np.full(len(ends) // len(VIEWS), segmented is not None and path in parts[-1]))
                 for name in part.files:
                     if name not in ("pictures", "ends"):
                         columns.setdefault(name, []).append(part[name])
         self.numbers = {name: np.concatenate(found) for name, found in columns.items() if len(found) == len(paths)}
+        self.segmented = np.concatenate(marks)
 
     def __len__(self) -> int:
         return len(self._pictures) // len(VIEWS)

@@ -156,7 +156,7 @@ class Workshop:
         maker = PhotosOf(bodies, families, first=first)
         count = min(self.recipe.photos.segmented, len(bodies) - first)
         photos = self._written("captures", part, count, maker, bodies, families)
-        return Store(self._segmented(photos, part))
+        return Store(segmented=self._segmented(photos, part))
 
     def measured(self, parts: tuple[Part, ...], *, rendered: str) -> Measured:
         """The NHANES adults of these parts, each with several bodies and scans."""
@@ -173,7 +173,7 @@ class Workshop:
         true = self._written("silhouettes", rendered, len(bodies), SilhouettesOf(bodies), bodies)
         shown = len(bodies) // variants * min(variants, self.recipe.measured.photographed)
         photos = self._written("captures", rendered, shown, PhotosOf(bodies), bodies, BACKGROUND_FAMILIES)
-        store = Store(true, self._segmented(photos, rendered))
+        store = Store(true, segmented=self._segmented(photos, rendered))
         person = np.concatenate([person, person[:shown]])
         profile = people[["sex", "age", "stature_cm", "weight_kg"]].assign(
             sex=people["sex"].eq("M").astype(float), stature_cm=people["stature_cm"] / 100
@@ -242,7 +242,7 @@ class Workshop:
             if part == HELD_OUT:
                 return self.segmented(part)
             self.segmented(part)
-            return Store(self.folder / "silhouettes" / part, self.folder / "segmented" / part)
+            return Store(self.folder / "silhouettes" / part, segmented=self.folder / "segmented" / part)
 
         return self._avatar("avatar_photos", both, self.avatar())
 
@@ -260,10 +260,14 @@ class Workshop:
             network.load_state_dict(before.state_dict())
         batches = avatar.SilhouetteBatches(known, self._synthetic(len(known), TRAINING))
         return train(
-            network, np.arange(len(known)), batches, avatar.AvatarLoss(metric, tape),
+            network, self._shown(known, np.arange(len(known))), batches, avatar.AvatarLoss(metric, tape),
             getattr(self.recipe, name).schedule(), self.folder / name, seed=self.recipe.seed, device=self.device,
             validate=lambda trained: avatar.evaluate(trained, held_out, metric, tape), tell=self._progress(name),
         )  # fmt: skip
+
+    def _shown(self, store: Store, scans: np.ndarray) -> np.ndarray:
+        """The numbered scans, those that the segmenter saw repeated: such is what the networks will be given."""
+        return np.repeat(scans, np.where(store.segmented[scans], self.recipe.photos.repeated, 1))
 
     def _synthetic(self, count: int, part: str) -> np.ndarray:
         """The numbers of the people of `count` scans: all true silhouettes, then those that the segmenter saw."""
@@ -280,11 +284,12 @@ class Workshop:
             return done
         bodyfat.take_encoder(network, self.avatar_photos())
         parts = {part: self._shapes(part) for part in (TRAINING, HELD_OUT)}
-        scale = bodyfat.ShapeScale.of(parts[TRAINING].store)
+        known = parts[TRAINING].store
+        scale = bodyfat.ShapeScale.of(known)
         bodyfat.set_scales(network, self.measured(LEARNT_FROM, rendered="measured").labels)
         held_out = parts[HELD_OUT]
         return train(
-            network, np.arange(len(parts[TRAINING].store)), parts[TRAINING], bodyfat.ShapeLoss(scale),
+            network, self._shown(known, np.arange(len(known))), parts[TRAINING], bodyfat.ShapeLoss(scale),
             self.recipe.estimator_shapes.schedule(), self.folder / "estimator_shapes", seed=self.recipe.seed,
             device=self.device, tell=self._progress("estimator_shapes"),
             validate=lambda trained: bodyfat.shape_errors(trained, held_out.store, held_out.labels, scale),
@@ -293,7 +298,7 @@ class Workshop:
     def _shapes(self, part: str) -> bodyfat.ScanBatches:
         """Scans of synthetic people, whose mass and BFP are nobody's."""
         self.segmented(part)
-        store = Store(self.folder / "silhouettes" / part, self.folder / "segmented" / part)
+        store = Store(self.folder / "silhouettes" / part, segmented=self.folder / "segmented" / part)
         _, sex, age = self.people(part).load()
         rows = self._synthetic(len(store), part)
         stature = store.numbers["measured"][:, MEASURED.index("stature_cm")] / 100
@@ -310,14 +315,16 @@ class Workshop:
         return self._estimator("estimator_unlabelled", self.estimator_labels, labelled_only=False)
 
     def calibrated(self) -> nn.Module:
-        """The estimator with SDs that hold for the people who were kept to choose by, whole scans with the profile."""
+        """The estimator on the line and with the SDs that hold for the people who were kept to choose by, in whole
+        scans as the segmenter saw them, with the profile."""
         network = self.estimator_unlabelled()
         measured = self.measured(LEARNT_FROM, rendered="measured")
         choice = np.flatnonzero(measured.people["part"].eq("choice") & measured.people[REFERENCE].notna())
         scans = measured.scans(choice)
+        scans = scans[measured.store.segmented[scans]]
         mean, sd = bodyfat.predict(network, measured.store, measured.labels, scans)
-        factor = bodyfat.calibrate(network, measured.labels.bfp[scans], mean, sd)
-        self.tell(f"calibrated: SDs times {factor:.3f}")
+        fit = bodyfat.calibrate(network, measured.labels.bfp[scans], mean, sd)
+        self.tell(f"calibrated: BFP times {fit.slope:.3f} plus {fit.intercept:.2f}; SDs times {fit.factor:.3f}")
         return network
 
     def package(self, folder: Path, version: int, metrics: Mapping[str, Any]) -> list[Path]:
@@ -355,7 +362,7 @@ class Workshop:
         held_out = measured.scans(np.flatnonzero(measured.people["part"].eq("choice") & labelled))
         loss = bodyfat.BodyFatLoss(scale)
         return train(
-            network, measured.scans(np.flatnonzero(known)),
+            network, self._shown(measured.store, measured.scans(np.flatnonzero(known))),
             bodyfat.ScanBatches(measured.store, measured.labels, twice=not labelled_only), loss,
             getattr(self.recipe, name).schedule(), self.folder / name, seed=self.recipe.seed, device=self.device,
             validate=lambda trained: bodyfat.errors(trained, measured.store, measured.labels, held_out),

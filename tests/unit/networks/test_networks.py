@@ -8,6 +8,7 @@ import torch
 from models.errors import ModelFileError
 from models.networks import ARCHITECTURES, build
 from models.networks.avatar import ROWS, SEEN, SPANS, SilhouetteEncoder, outline
+from models.networks.mirror import mirrored_pose, mirrored_scan
 
 SMALL = {"components": 8, "features": 16}
 
@@ -41,6 +42,22 @@ def test_a_missing_view_does_not_matter_whatever_stands_in_its_place() -> None:
     first = network(pictures, boxes, present, stature).betas
     pictures[0, 2], boxes[0, 2] = 0.3, 7.0
     assert torch.equal(first, network(pictures, boxes, present, stature).betas)
+
+
+def test_a_person_and_their_mirror_image_have_one_body_and_one_bfp() -> None:
+    """Whatever the weights; and the poses are each other's mirror images."""
+    pictures, boxes, present = silhouettes(2)
+    present[0, 2] = False
+    pictures[0, 2], boxes[0, 2] = 0, 0
+    other, stature = mirrored_scan(pictures, boxes, present), torch.tensor([1.6, 1.8])
+    avatar = build("silhouette-avatar-1", {"n_betas": 5, **SMALL})
+    seen, there = avatar(pictures, boxes, present, stature), avatar(*other, stature)
+    assert torch.allclose(seen.betas, there.betas, atol=1e-5)
+    assert torch.allclose(mirrored_pose(seen.pose), there.pose, atol=1e-5)
+    profile = torch.tensor([[1.0, 40.0, 1.7, torch.nan], [0.0, 30.0, 1.6, 60.0]])
+    estimator = build("body-fat-1", {**SMALL, "hidden": 8})
+    for one, two in zip(estimator(pictures, boxes, present, profile), estimator(*other, profile), strict=True):
+        assert torch.allclose(one, two, atol=1e-4)
 
 
 def test_an_outline_tells_where_a_trunk_and_its_arms_are() -> None:

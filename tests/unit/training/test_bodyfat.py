@@ -135,12 +135,27 @@ def test_predictions_without_some_views_and_facts(store: Store, labels: Labels, 
 @pytest.mark.parametrize("stretch", [0.5, 2.0])
 def test_calibrated_intervals_hold_what_they_say(network, stretch: float) -> None:
     rng = np.random.default_rng(5)
-    sd = rng.uniform(2, 4, 4000)
-    mean, truth = np.zeros(4000), rng.normal(0, stretch * sd)
-    assert calibrate(network, truth, mean, sd) == pytest.approx(stretch, rel=0.05)
-    assert float(network.sd_scale) == pytest.approx(stretch, rel=0.05)
-    inside = np.abs(truth) <= 1.6449 * sd * float(network.sd_scale)
-    assert inside.mean() == pytest.approx(0.9, abs=0.002)
+    sd, mean = rng.uniform(2, 4, 4000), rng.normal(30, 8, 4000)
+    truth = rng.normal(mean, stretch * sd)
+    fit = calibrate(network, truth, mean, sd)
+    assert fit.factor == pytest.approx(stretch, rel=0.05)
+    assert float(network.sd_scale) == pytest.approx(fit.factor)
+    assert (fit.intercept, fit.slope) == (pytest.approx(0, abs=1.5), pytest.approx(1, abs=0.05))
+    inside = np.abs(truth - fit.intercept - fit.slope * mean) <= 1.6449 * fit.factor * fit.slope * sd
+    assert inside.mean() == pytest.approx(0.9, abs=0.003)
+
+
+def test_a_calibrated_network_is_on_the_line(store: Store, labels: Labels, network) -> None:
+    """What the network then says is what the line makes of what it said; an SD stays in proportion."""
+    numbers = np.arange(len(store))
+    mean, sd = predict(network, store, labels, numbers)
+    truth = 3 + 1.5 * mean
+    truth[0] += 1e-3 * np.ptp(mean)  # or the SDs would be scaled to nothing
+    fit = calibrate(network, truth, mean, sd)
+    assert fit.slope == pytest.approx(1.5, abs=0.05)
+    after, wide = predict(network, store, labels, numbers)
+    assert after == pytest.approx(fit.intercept + fit.slope * mean, abs=1e-3)
+    assert wide == pytest.approx(fit.slope * fit.factor * sd, rel=1e-3)
 
 
 def test_a_resumed_estimator_keeps_its_teacher(store: Store, labels: Labels, tmp_path: Path) -> None:

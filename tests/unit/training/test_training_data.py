@@ -11,23 +11,23 @@ import torch
 from scipy.spatial import cKDTree
 
 from models.body import open_body
-from models.inference.images import INSIDE
+from models.inference.images import INSIDE, encode_silhouette
 from models.networks import build
+from models.networks.blocks import VIEWS
+from models.networks.mirror import IN_A_MIRROR, mirrored_pose, mirrored_scan
 from models.render.capture import FAULTS
 from models.training.augment import roughen
 from models.training.avatar import (
-    IN_A_MIRROR,
     AvatarLoss,
     QuadraticTape,
     ShapeMetric,
     SilhouetteBatches,
     begin,
     evaluate,
-    mirror,
     silhouettes_in,
 )
 from models.training.people import bodies_of, draw_people
-from models.training.scans import MEASURED, Store, photos_of, silhouettes_of, write_store
+from models.training.scans import MEASURED, Scan, Store, photos_of, silhouettes_of, write_scans, write_store
 from models.training.segmenter import PhotoBatches, overlaps, segmenter_loss
 
 COUNT = 6
@@ -57,6 +57,25 @@ def silhouettes(people, tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("silhouettes")
     assert list(write_store(folder, COUNT, partial(silhouette_scan, people), about={}, workers=1)) == [0, COUNT]
     return Store(folder)
+
+
+def test_what_the_segmenter_saw_is_not_roughened_again(silhouettes: Store, tmp_path: Path) -> None:
+    numbers = [{name: values[n] for name, values in silhouettes.numbers.items()} for n in range(COUNT)]
+    pictures = [
+        {view: encode_silhouette(silhouettes.picture(n, v)) for v, view in enumerate(VIEWS)} for n in range(COUNT)
+    ]
+    for name in ("true", "seen"):
+        (tmp_path / name).mkdir()
+        write_scans(tmp_path / name / "part-0.npz", [Scan(*both) for both in zip(pictures, numbers, strict=True)])
+    store = Store(tmp_path / "true", segmented=tmp_path / "seen")
+    assert store.segmented.tolist() == [False] * COUNT + [True] * COUNT
+
+    def shown(scan: int, *, rough: bool) -> np.ndarray:
+        rng, plain = np.random.default_rng(1), np.array([False])
+        return silhouettes_in(store, np.full((1, 4), scan), rng, rough=rough, drop_views=False, mirrored=plain)[0]
+
+    assert np.array_equal(shown(COUNT, rough=True), shown(COUNT, rough=False))
+    assert not np.array_equal(shown(0, rough=True), shown(0, rough=False))
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +245,9 @@ def test_scans_seen_in_a_mirror_are_those_of_a_mirrored_person(silhouettes: Stor
     _, betas = people
     body = open_body()
     pose = silhouettes.numbers["pose"][:2]
-    turned = mirror(pose)
-    assert np.array_equal(mirror(turned), pose)
+    turned = mirrored_pose(torch.from_numpy(pose))
+    assert np.array_equal(mirrored_pose(turned), pose)
+    turned = turned.numpy()
     for scan in range(2):
         vertices, _ = body.posed(np.repeat(betas[scan][None], 8, 0), np.concatenate([pose[scan], turned[scan]]))
         for view, other in enumerate(IN_A_MIRROR):
@@ -242,3 +262,9 @@ def test_scans_seen_in_a_mirror_are_those_of_a_mirrored_person(silhouettes: Stor
     assert np.abs(seen[:, IN_A_MIRROR, :, ::-1] - plain).mean() < 2e-3  # resampled from another place
     assert mirrored_boxes[:, IN_A_MIRROR, 0] == pytest.approx(1 - boxes[..., 0])
     assert np.array_equal(mirrored_boxes[:, IN_A_MIRROR, 1:], boxes[..., 1:])
+    some = np.array([[True, True, False, True]])
+    asked = [torch.from_numpy(part) for part in (plain, np.where(some[..., None], boxes, 0), some)]
+    picture, box, there = (part.numpy() for part in mirrored_scan(*asked))
+    assert np.abs(picture - seen).mean() < 2e-3
+    assert there.tolist() == [[True, True, True, False]]
+    assert box == pytest.approx(np.where(there[..., None], mirrored_boxes, 0), abs=1e-6)

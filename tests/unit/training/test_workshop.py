@@ -33,6 +33,7 @@ held_out = 4
 [photos]
 scans = 8
 segmented = 6
+repeated = 2
 held_out_families = ["bedroom", "tiles"]
 faulty = 0.2
 [measured]
