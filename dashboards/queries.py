@@ -312,6 +312,6 @@ def _select(analysis: Analysis, filters: Filters) -> Selection:
         "filters": filters.to_query(),
         "tests": tests,
         "comparisons": selection.compare(rows, index, others) if index in tests else [],
-        "notes": [*whole["notes"][:1], selection.INTERVALS] if whole["notes"] else [selection.INTERVALS],
+        "notes": [*whole["notes"][:1], f"Filters are set. {selection.INTERVALS}"],
     }
     return Selection(analysis, filters, results, mask, rows, filtered=True)

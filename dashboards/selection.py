@@ -32,7 +32,7 @@ from validation.suppression import suppressed
 Floats = NDArray[np.float64]
 
 INTERVALS = (
-    "Filters are set: intervals are by the jackknife (errors, ratios, Deming's line), by t or exact (bias and limits), "
+    "Intervals are by the jackknife (errors, ratios, Deming's line), by t or exact (bias and limits), "
     "Wilson's (shares) and analytic (Passing and Bablok's line), and there are no p-values of comparisons and no "
     "verdicts. Those of the whole analysis are in the report."
 )
@@ -286,25 +286,3 @@ def moments(
         if len(mine) >= rows.manner.minimum_cell:
             found[name] = (float(mine.mean()), float(mine.std(ddof=1)), len(mine))
     return found
-
-
-def heat(
-    rows: Rows, metric: str, test: str, down: NDArray[np.integer], across: NDArray[np.integer], shape: tuple[int, int]
-) -> tuple[Floats, NDArray[np.int64]]:
-    """A metric ("mae" or "bias") of one test in every crossing of two attributes, and its number of subjects.
-
-    down, across: (n,) places in the attributes, -1 for none. A crossing below the minimum cell is NaN.
-    """
-    there = ~np.isnan(rows.tests[test]) & (down >= 0) & (across >= 0)
-    cell = down[there].astype(np.int64) * shape[1] + across[there]
-    error = rows.tests[test][there] - rows.reference[there]
-    size = shape[0] * shape[1]
-    pairs = np.bincount(cell, minlength=size)
-    total = np.bincount(cell, np.abs(error) if metric == "mae" else error, minlength=size)
-    people = int(rows.subject.max(initial=0)) + 1
-    subjects = pairs
-    if rows.subjects < rows.n:
-        subjects = np.bincount(np.unique(cell * people + rows.subject[there]) // people, minlength=size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = np.where(subjects >= rows.manner.minimum_cell, total / pairs, np.nan)
-    return value.reshape(shape), subjects.reshape(shape)

@@ -249,7 +249,8 @@ def heat_chart(
     report: Bound,
     title: str,
     unit: str,
-    value: Floats,
+    cells: Sequence[Sequence[Mapping[str, Any]]],
+    metric: str,
     subjects: NDArray[np.int64],
     down: list[str],
     across: list[str],
@@ -258,30 +259,34 @@ def heat_chart(
     signed: bool,
     least: int,
 ) -> Chart:
-    """A metric in every crossing of two attributes; crossings with fewer than `least` subjects stay empty."""
-    shown = [[None if np.isnan(cell) else float(cell) for cell in row] for row in value]
-    words = [
-        [
-            f"{number(cell)}<br>n = {count(int(n))}" if not np.isnan(cell) else ("not shown" if n else "nobody")
-            for cell, n in zip(row, ns, strict=True)
-        ]
-        for row, ns in zip(value, subjects, strict=True)
-    ]
-    finite = value[np.isfinite(value)]
+    """A metric in every crossing of two attributes, with its interval and number of pairs.
+
+    cells: {"n", metric: estimate} by row and column, empty where nothing may be shown. subjects: how many there are.
+    """
+    rows, shown, words = [], [], []
+    for a, line, ns in zip(down, cells, subjects, strict=True):
+        shown.append([estimate_of(cell.get(metric))["estimate"] for cell in line])
+        words.append([])
+        for b, cell, n in zip(across, line, ns, strict=True):
+            item = estimate_of(cell.get(metric))
+            ends = {end: item[end] for end in ("estimate", "low", "high")}
+            rows.append({labels[0]: a, labels[1]: b, "n": cell.get("n"), **ends})
+            if item["estimate"] is None:
+                words[-1].append("not shown" if n else "nobody")
+                continue
+            between = interval(item)
+            lines = (number(item["estimate"]), *([between] if between else []), f"n = {count(cell['n'])}")
+            words[-1].append("<br>".join(lines))
+    finite = np.array([cell for line in shown for cell in line if cell is not None])
     top = float(np.abs(finite).max()) if len(finite) else 1.0
     # Blue to orange over white: told apart by the colour-blind, and dark text reads on all of it.
     scale = [[0, "#8fc4e8"], [0.5, "#f7f7f5"], [1, "#f5b183"]] if signed else [[0, "#f7f7f5"], [1, "#f5b183"]]
-    rows = [
-        {
-            labels[0]: a,
-            labels[1]: b,
-            "subjects": None if np.isnan(v) else int(n),
-            "value": None if np.isnan(v) else float(v),
-        }
-        for a, row, ns in zip(down, value, subjects, strict=True)
-        for b, v, n in zip(across, row, ns, strict=True)
+    told = [
+        f"{row[labels[0]]}, {row[labels[1]]}: {number(row['estimate'])} ({interval(row) or 'no interval'}), "
+        f"n = {count(row['n'])}"
+        for row in rows
+        if row["estimate"] is not None
     ]
-    told = [f"{row[labels[0]]}, {row[labels[1]]}: {number(row['value'])}" for row in rows if row["value"] is not None]
     trace = {
         "type": "heatmap",
         "x": across,
@@ -308,6 +313,9 @@ def heat_chart(
             plot_bgcolor="#e6e9ec",
         ),
     }
-    caption = f"{title} ({unit}), subjects. Grey: fewer than {least}, or what would reveal them. No intervals here."
+    caption = (
+        f"{title} ({unit}), its {report.level} interval (jackknife), pairs. Grey: fewer than {least} subjects, or what "
+        "would reveal them."
+    )
     name = f"{title} by {labels[0]} and {labels[1]}"
-    return Chart("heat", name, figure, f"{name}. {'; '.join(told)}.", pd.DataFrame(rows), caption, 130 + 52 * len(down))
+    return Chart("heat", name, figure, f"{name}. {'; '.join(told)}.", pd.DataFrame(rows), caption, 130 + 68 * len(down))

@@ -6,7 +6,8 @@ A number keeps where in the results it comes from (`data-source`, a JSON pointer
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dash import html
@@ -33,6 +34,29 @@ from reports.document import (
     clean,
     text_of,
 )
+from reports.wording import ABSENT, estimate_of, interval, number
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A number that stands in no results, such as one of a selection, with its full value. end: which of an estimate
+    and the ends of its interval it is."""
+
+    text: str
+    value: float | None
+    end: str = "estimate"
+
+
+def exact(item: Mapping[str, Any] | None, places: int) -> Inlines:
+    """An estimate that stands in no results, with its interval below it; as `Bound.cell` for those that do."""
+    found = estimate_of(item)
+    if found["estimate"] is None:
+        return ABSENT
+    head = Exact(number(found["estimate"], places), found["estimate"])
+    if not interval(found, places):
+        return (head,)
+    low, high = (Exact(number(found[end], places), found[end], end) for end in ("low", "high"))
+    return (head, " ", Small(("(", low, " to ", high, ")"), below=True))
 
 
 def inlines(content: Inlines) -> list[Any]:
@@ -50,6 +74,8 @@ def _inline(part: Any) -> Any:
             text = clean(part.text).replace(" ", "\u00a0")
             bound = {"data-source": clean(part.source), "data-value": clean(full)}
             return html.Span(text, className="value", **bound)
+        case Exact():
+            return html.Span(clean(part.text), className="value", **{"data-value": repr(part.value)})
         case Strong():
             return html.Strong(clean(part.text))
         case Code():
@@ -181,32 +207,36 @@ def records(item: Table) -> list[dict[str, Any]]:
             group = text_of(row.cells[0])
             continue
         record: dict[str, Any] = {"part": group} if grouped else {}
-        for column, cell, interval in zip(item.columns, row.cells, wide, strict=True):
+        for column, cell, has_interval in zip(item.columns, row.cells, wide, strict=True):
             name = " ".join(part for part in (column.group, column.header) if part) or "row"
-            record |= _cell(name, cell, interval)
+            record |= _cell(name, cell, has_interval)
         found.append(record)
     return found
 
 
-def _values(cell: Inlines) -> list[Value]:
+def _values(cell: Inlines) -> list[Value | Exact]:
     parts: Sequence[Any] = cell if isinstance(cell, tuple) else (cell,)
     return [
         v
         for part in parts
         for v in (_values(part.content) if isinstance(part, Small) else [part])
-        if isinstance(v, Value)
+        if isinstance(v, Value | Exact)
     ]
+
+
+def _end(value: Value | Exact) -> str:
+    return value.end if isinstance(value, Exact) else value.source.rpartition("/")[2]
 
 
 def _has_interval(item: Table, place: int) -> bool:
     cells = [row.cells[place] for row in item.rows if row.kind != "group"]
-    return any(value.source.endswith("/low") for cell in cells for value in _values(cell))
+    return any(_end(value) == "low" for cell in cells for value in _values(cell))
 
 
-def _cell(name: str, cell: Inlines, interval: bool) -> dict[str, Any]:
+def _cell(name: str, cell: Inlines, has_interval: bool) -> dict[str, Any]:
     values = _values(cell)
-    if interval:
-        ends = {value.source.rpartition("/")[2]: value.value for value in values}
+    if has_interval:
+        ends = {_end(value): value.value for value in values}
         return {name: ends.get("estimate", plain(cell) if not values else None)} | {
             f"{name} {end}": ends.get(end) for end in ("low", "high")
         }

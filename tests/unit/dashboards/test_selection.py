@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.selection import MANY, Manner, Rows, compare, heat, subgroup, summarise
+from dashboards.selection import MANY, Manner, Rows, compare, subgroup, summarise
 from validation.agree import agree
 
 RNG = np.random.default_rng(3)
@@ -79,16 +79,6 @@ def test_groups_are_those_of_the_full_analysis_and_small_ones_hidden(both) -> No
     assert found["by_group"]["z"]["suppressed"]
     for metric in ("mae", "bias"):
         same(found["difference"]["a"][metric], expected["difference"]["a"][metric])
-
-
-def test_crossings_below_the_minimum_cell_are_empty() -> None:
-    rows = Rows(REFERENCE, TESTS, np.arange(N), Manner(minimum_cell=30))
-    down, across = np.arange(N) % 2, (np.arange(N) < 20).astype(int)
-    value, subjects = heat(rows, "mae", "a", down, across, (2, 2))
-    assert subjects.sum() == N
-    assert np.isnan(value[:, 1]).all()
-    mine = (down == 0) & (across == 0)
-    assert value[0, 0] == pytest.approx(np.abs(TESTS["a"] - REFERENCE)[mine].mean())
 
 
 def test_a_test_without_pairs_and_a_large_selection_say_why() -> None:
