@@ -357,6 +357,7 @@ def retest(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 def body_fat(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     from models.training.nhanes import REFERENCE
     from studies.derived import EQUATIONS
+    from validation import compare_errors
 
     known, people, learnt_from = adults_of(given.nhanes, "test" if given.final else "choice")
     told = {name: (ALL_VIEWS, facts) for name, facts in FACTS_TOLD.items()}
@@ -372,8 +373,12 @@ def body_fat(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
         predicted = [one.outcomes[name].predictions["body_fat_percent"] for one in seen_there]
         metrics += told_of(name, np.array([[p.value, p.low, p.high] for p in predicted]), truth, rows, used)
     beside = []
+    whole = [one.outcomes["photos and profile"].predictions["body_fat_percent"].value for one in seen_there]
     for name, columns in LINEAR.items():
-        beside += told_of(name, alone(linear(learnt_from, rows, columns, REFERENCE)), truth, rows, used)
+        by_line = linear(learnt_from, rows, columns, REFERENCE)
+        beside += told_of(name, alone(by_line), truth, rows, used)
+        against = compare_errors(whole, by_line, truth, names=("photos and profile", name), metrics=("mae",))[0]
+        print(f"\nMAE of photos and profile less that: {shown(against.difference)}, p {against.p_value:.3f}")
     deurenberg = EQUATIONS["deurenberg"]
     bmi = rows["weight_kg"] / (rows["stature_cm"] / 100) ** 2
     by_bmi = deurenberg(*(np.asarray(part, float) for part in (bmi, rows["age"], rows["sex"].eq("M"))))

@@ -71,7 +71,7 @@ def _trained_on(
         bodyfat.ScanBatches(measured.store, known, twice=unlabelled), loss, schedule, folder,
         seed=seed, device=workshop.device, teacher=loss.follow if unlabelled else None,
     )  # fmt: skip
-    held_out = measured.scans(_of_part(measured, "choice", labelled=True))
+    held_out = measured.scans(_of_part(measured, "choice", labelled=True), segmented=True)
     return bodyfat.errors(trained, measured.store, measured.labels, held_out)
 
 

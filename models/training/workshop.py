@@ -97,9 +97,9 @@ class Measured:
     person: np.ndarray
     people: pd.DataFrame
 
-    def scans(self, people: np.ndarray) -> np.ndarray:
-        """The numbers of the scans of the people whose rows are given."""
-        return np.flatnonzero(np.isin(self.person, people))
+    def scans(self, people: np.ndarray, *, segmented: bool = False) -> np.ndarray:
+        """The numbers of the scans of the people whose rows are given; `segmented`: of those that the segmenter saw."""
+        return np.flatnonzero(np.isin(self.person, people) & (self.store.segmented | (not segmented)))
 
 
 class Workshop:
@@ -320,8 +320,7 @@ class Workshop:
         network = self.estimator_unlabelled()
         measured = self.measured(LEARNT_FROM, rendered="measured")
         choice = np.flatnonzero(measured.people["part"].eq("choice") & measured.people[REFERENCE].notna())
-        scans = measured.scans(choice)
-        scans = scans[measured.store.segmented[scans]]
+        scans = measured.scans(choice, segmented=True)
         mean, sd = bodyfat.predict(network, measured.store, measured.labels, scans)
         fit = bodyfat.calibrate(network, measured.labels.bfp[scans], mean, sd)
         self.tell(f"calibrated: BFP times {fit.slope:.3f} plus {fit.intercept:.2f}; SDs times {fit.factor:.3f}")
@@ -359,7 +358,7 @@ class Workshop:
         scale = bodyfat.ShapeScale.of(measured.store)
         labelled = measured.people[REFERENCE].notna()
         known = measured.people["part"].eq("training") & (labelled | (not labelled_only))
-        held_out = measured.scans(np.flatnonzero(measured.people["part"].eq("choice") & labelled))
+        held_out = measured.scans(np.flatnonzero(measured.people["part"].eq("choice") & labelled), segmented=True)
         loss = bodyfat.BodyFatLoss(scale)
         return train(
             network, self._shown(measured.store, measured.scans(np.flatnonzero(known))),
