@@ -42,6 +42,7 @@ def _inputs(connection: Connection, order: Order, progress: Progress) -> dict[st
     from studies.errors import PlanError
     from studies.registry.catalogue import current_plan, find_study
     from studies.registry.frames import finished_run, study_frames
+    from studies.registry.leakage import mark_trained
     from studies.registry.monitoring import ingest_batches, reading_batches, scan_batches
     from studies.registry.provenance import study_provenance
     from studies.registry.runs import find_run
@@ -56,12 +57,18 @@ def _inputs(connection: Connection, order: Order, progress: Progress) -> dict[st
     found = study_frames(connection, study.id, run_number=number, progress=progress)
     scans = scan_batches(connection, study.id, number)
     readings = reading_batches(connection, study.id, plan.measurand, index)
+    subjects = found.subjects
+    if (
+        number is not None
+        and (found.measurements["kind"].eq("prediction") & found.measurements["method"].eq(index)).any()
+    ):
+        subjects = mark_trained(connection, study, plan, subjects, [number])
     places = readings if len(readings) else scans[["subject_id", "visit", "batch"]]
     return {
         "study": {"name": study.name, "title": study.title},
         "plan": plan,
         "plan_status": {"version": record.version, "hash": record.sha256, "locked": record.locked},
-        "subjects": found.subjects,
+        "subjects": subjects,
         "visits": found.visits,
         "measurements": found.measurements,
         "data_hash": found.sha256,

@@ -28,7 +28,7 @@ from studies.intersections import intersections
 from studies.measurands import MEASURANDS
 from studies.nameless import without_names
 from studies.pairing import Paired, eligible_subjects, pair_frames, to_derive
-from studies.plan_model import DERIVED_METHODS, Plan
+from studies.plan_model import DERIVED_METHODS, IN_TRAINING, Plan
 from studies.precision import precision
 from studies.progress import NoProgress, Progress
 from studies.sensitivity import sensitivity
@@ -245,7 +245,7 @@ def _check_attributes(plan: Plan, frames: Frames) -> None:
     known = [column for column in frames.subjects.columns if column != "subject_id"]
     for part in ("eligibility", "subgroups"):
         for position, source in enumerate(getattr(plan, part)):
-            if source.attribute is not None and source.attribute not in known:
+            if source.attribute not in (None, IN_TRAINING, *known):
                 raise PlanError(
                     f"The subjects of the study have no attribute '{source.attribute}'.",
                     where=f"plan, {part}[{position}].attribute",
@@ -374,7 +374,7 @@ def _group_notes(plan: Plan, table: pd.DataFrame) -> list[str]:
         if missing:
             pairs = "pair is" if missing == 1 else "pairs are"
             notes.append(
-                f"{subgroup.title}: {missing:,} {pairs} in no group, for want of a recorded {subgroup.source}."
+                f"{subgroup.title}: {missing:,} {pairs} in no group, for want of a recorded {_spoken(subgroup.source)}."
             )
     for criterion in plan.criteria:
         if criterion.group is None:
@@ -387,3 +387,8 @@ def _group_notes(plan: Plan, table: pd.DataFrame) -> list[str]:
                 f"the groups are {', '.join(present)}."
             )
     return notes
+
+
+def _spoken(source: str) -> str:
+    """An attribute or a measurand inside a sentence."""
+    return MEASURANDS[source].label if source in MEASURANDS else source.replace("_", " ")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from studies.errors import DataError
-from studies.plan_model import EligibilityRule, Subgroup
+from studies.plan_model import IN_TRAINING, EligibilityRule, Subgroup
 from studies.suggestions import suggestion
 
 READING, PREDICTION, DERIVED = "reading", "prediction", "derived"
@@ -204,7 +204,12 @@ def of_subjects(frames: Frames, source: EligibilityRule, reference: str, measura
 
 
 def attribute(frames: Frames, name: str) -> pd.Series:
-    """A column of the subjects. Raises `DataError` where the study has no such attribute."""
+    """A column of the subjects. Raises `DataError` where the study has no such attribute.
+
+    Where nobody looked whether subjects were in training data, no predictions are there to be judged by it.
+    """
+    if name == IN_TRAINING and name not in frames.subjects:
+        return pd.Series("no", index=frames.subjects.index, dtype="str")
     if name not in frames.subjects:
         known = [column for column in frames.subjects.columns if column != "subject_id"]
         raise DataError(f"The subjects of the study have no attribute '{name}'.", remedy=suggestion(name, known))

@@ -60,6 +60,7 @@ _MEANINGS = {
     "high": "upper end of the prediction's 90 % interval",
     "batch": "number of the ingest that it came in with",
     "findings": "what quality control found of the scan, as a JSON list",
+    "in_training_data": "whether the subject was in the training data of a checkpoint whose predictions are analysed",
     "finite": "whether the measurement has a value",
     "scan_id": "number of the scan in the registry",
     "baseline": "value that the baseline predicted of the scan",

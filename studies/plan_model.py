@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -39,6 +40,10 @@ METRICS: dict[str, str] = {
 
 MARGIN_METRICS = ("bias",)
 """Metrics that may have an equivalence margin: those whose value of no difference is zero."""
+
+IN_TRAINING = "in_training_data"
+"""An attribute that no source brings: "yes" for subjects in the training data of a checkpoint whose predictions are
+analysed, else "no" (see `studies.registry.leakage.mark_trained`)."""
 
 _RESERVED = ("subject_id", "visit", "occasion", "method", "reference", "test", "difference", "mean", "n")
 
@@ -178,6 +183,16 @@ class EligibilityRule(_Source):
     def missing(self) -> str:
         """The reason given where the value that the rule needs is not recorded."""
         return f"no {self.source}" if self.measurand else f"{self.source} not recorded"
+
+
+def leave_out_trained(rules: Iterable[EligibilityRule]) -> bool:
+    """Whether one of the rules fails for subjects in the training data of a checkpoint."""
+    fails = {
+        "equals": lambda rule: rule.equals != "yes",
+        "in": lambda rule: "yes" not in rule.in_,
+        "not_in": lambda rule: "yes" in rule.not_in,
+    }
+    return any(rule.attribute == IN_TRAINING and rule.test in fails and fails[rule.test](rule) for rule in rules)
 
 
 _TESTS = ("equals", "in", "not_in", "at_least", "at_most", "present")
@@ -513,6 +528,11 @@ class Plan(_Part):
         """The attributes of subjects that the plan names."""
         named = [source.attribute for source in (*self.eligibility, *self.subgroups) if source.attribute is not None]
         return list(dict.fromkeys(named))
+
+    @property
+    def leaves_out_trained(self) -> bool:
+        """Whether its eligibility leaves out the subjects on whom a checkpoint was trained."""
+        return leave_out_trained(self.eligibility)
 
     def document(self) -> dict[str, Any]:
         """The plan as plain dicts, lists, strings and numbers, defaults written out, keys in the plan's order.

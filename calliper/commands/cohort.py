@@ -69,6 +69,22 @@ def render(
     subjects: Annotated[
         int | None, typer.Option(metavar="N", help="So many people of the study, chosen by the seed; by default all.")
     ] = None,
+    only: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of the study, only the subjects that this text file lists, one a line."),
+    ] = None,
+    unseen_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME@VERSION|ALIAS",
+            help="Of the study, only subjects who are not in the training data of this checkpoint, or of any that have "
+            "this alias (as 'current'). May be given again.",
+        ),
+    ] = None,
+    with_reference: Annotated[
+        bool,
+        typer.Option("--with-reference", help="Of the study, only subjects whom the plan's reference has measured."),
+    ] = False,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Instead of a study: a table of people, with --out.")
     ] = None,
@@ -102,13 +118,16 @@ def render(
         raise UsageError("--table FILE and --out DIR go together.", remedy="Give both, or name a STUDY.")
     recipe = Recipe(seed, height)
     if table is not None and out is not None:
-        if subjects is not None:
-            raise UsageError("--subjects is for a STUDY.", remedy="Leave it out: all people of the table are rendered.")
+        given = {"--subjects": subjects, "--only": only, "--unseen-by": unseen_by, "--with-reference": with_reference}
+        if wrong := [name for name, value in given.items() if value]:
+            everyone = "Leave it out: all people of the table are rendered."
+            raise UsageError(f"{wrong[0]} is for a STUDY.", remedy=everyone)
         _render_table(table, out, recipe, mapping, reference, workers, as_json)
     elif study is not None:
         if mapping is not None:
             raise UsageError("--mapping is for --table.", remedy="Leave it out.")
-        _render_study(study, recipe, subjects, workers, wait, as_json, workspace)
+        whom = (subjects, only, unseen_by or [], with_reference)
+        _render_study(study, recipe, whom, workers, wait, as_json, workspace)
 
 
 def _render_table(table, out, recipe, mapping, reference, workers, as_json) -> None:
@@ -128,16 +147,22 @@ def _render_table(table, out, recipe, mapping, reference, workers, as_json) -> N
     print(f"\nNext: calliper ingest STUDY {out}")
 
 
-def _render_study(study, recipe, subjects, workers, wait, as_json, workspace) -> None:
+def _render_study(study, recipe, whom, workers, wait, as_json, workspace) -> None:
     from calliper.console import TerminalProgress, print_json, waiting
     from reports.ingest_report import write_ingest_report
+    from studies.registry.checkpoints import resolve_each
     from studies.registry.workspace import open_registry
+    from studies.rendering.among import Among, read_names
     from studies.rendering.study import render_study
 
+    subjects, only, unseen_by, with_reference = whom
+    named = None if only is None else read_names(only)
     with open_registry(workspace) as registry:
         registry.wait_seconds, registry.on_wait = wait, waiting
+        cards = tuple(found.card for name in unseen_by for found in resolve_each(registry, name).values())
+        among = Among(named, cards, with_reference)
         done = render_study(
-            registry, study, recipe, subjects=subjects, workers=workers, progress=TerminalProgress(),
+            registry, study, recipe, among=among, subjects=subjects, workers=workers, progress=TerminalProgress(),
             on_batch=lambda result: write_ingest_report(result.report, result.folder),
         )  # fmt: skip
     if as_json:

@@ -7,6 +7,7 @@ from typing import Any
 from reports.bound import Bound
 from reports.document import Badge, Block, Code, Column, Facts, Inline, List, Paragraph, Row, Section, Table
 from reports.wording import ABSENT, count, listed, plural, sentence
+from studies.plan_model import EligibilityRule, leave_out_trained
 
 _KINDS = {"estimator": "Estimator", "avatar": "Avatar", "segmenter": "Segmenter"}
 
@@ -28,7 +29,7 @@ def _card(report: Bound, path: tuple[Any, ...], position: int) -> Section:
         (report.count(*path, "training", "subjects"), f" {'subject' if training['subjects'] == 1 else 'subjects'} of "
          f"{listed(training['datasets'])}, known by their hashes")
         if training["subjects"]
-        else ("of no data set was a subject trained on",)
+        else ("nobody of any data set",)
     )  # fmt: skip
     facts: list[tuple[str, Any]] = [
         ("Architecture", card["architecture"]["name"]),
@@ -65,13 +66,13 @@ def _metrics(report: Bound, path: tuple[Any, ...], position: int, card: dict[str
         inner = (*path, "metrics", place)
         ends: Any = ABSENT
         if metric["low"] is not None and metric["high"] is not None:
-            ends = (report.plain(*inner, "low"), " to ", report.plain(*inner, "high"))
+            ends = (report.rounded(*inner, "low"), " to ", report.rounded(*inner, "high"))
         n = report.count(*inner, "n") if metric["n"] is not None else ABSENT
-        value = (report.plain(*inner, "value"), f" {metric['unit']}" if metric.get("unit") else "")
+        value = (report.rounded(*inner, "value"), f" {metric['unit']}" if metric.get("unit") else "")
         rows.append(Row((metric["name"], value, ends, n, metric["data"])))
     return Table(
         f"table-model-{position + 1}",
-        f"Figures of {card['name']}, version {card['version']}, as its card gives them.",
+        f"Figures of {card['name']}, version {card['version']}, of its card, to four digits.",
         (
             Column("Metric", width=1.4),
             Column("Value", "right"),
@@ -106,9 +107,14 @@ def _leakage(report: Bound, path: tuple[str, ...], cards: list[dict[str, Any]]) 
             )
         )  # fmt: skip
     told = Paragraph(
-        (
-            "How well a model does on people it was trained on is not how well it does on others. ",
-            Badge("leakage", "bad"),
-        )
+        ("How well a model does on people it was trained on is not how well it does on others. ", _mark(report))
     )
     return Section("leakage", "Subjects in common with training", (told, List(tuple(items))))
+
+
+def _mark(report: Bound) -> Inline:
+    """The mark of leakage, unless the plan leaves out whoever is concerned."""
+    rules = report.at(("plan", "document", "eligibility")) or []
+    if leave_out_trained([EligibilityRule.model_validate(rule) for rule in rules]):
+        return "The analysis plan leaves these subjects out where predictions are analysed."
+    return Badge("leakage", "bad")

@@ -14,7 +14,7 @@ from studies.registry.cards import run_cards
 from studies.registry.catalogue import StudyRecord, current_plan, find_study, plan_versions
 from studies.registry.erasures import erasure_notes
 from studies.registry.frames import StudyFrames, finished_run, study_frames
-from studies.registry.leakage import run_leak_notes
+from studies.registry.leakage import mark_trained, run_leak_notes
 from studies.registry.outcomes import outcome_notes
 from studies.registry.protocols import current_protocol
 from studies.registry.provenance import study_provenance
@@ -56,15 +56,18 @@ def study_inputs(
         frames = study_frames(connection, study.id, run_number=number, progress=progress)
         scans = study_scans(connection, study.id, record.plan.measurand, number)
         notes = study_provenance(connection, study.id) + erasure_notes(connection, study.id)
-        if predicted := _predicted(frames, record.plan, index):
-            notes += run_leak_notes(connection, study, predicted, run_number=number)
+        subjects = frames.subjects
+        if number is not None and (predicted := _predicted(frames, record.plan, index)):
+            left_out = record.plan.leaves_out_trained
+            notes += run_leak_notes(connection, study, predicted, run_number=number, left_out=left_out)
+            subjects = mark_trained(connection, study, record.plan, subjects, [number])
         if number is not None:
             notes += outcome_notes(connection, study.id, run_number=number)
         return {
             "study": {"name": study.name, "title": study.title, "notes": notes},
             "plan": record.plan,
             "plan_status": _plan_status(connection, study.id),
-            "subjects": frames.subjects,
+            "subjects": subjects,
             "visits": frames.visits,
             "measurements": frames.measurements,
             "data_hash": frames.sha256,

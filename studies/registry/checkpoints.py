@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -107,6 +107,24 @@ def resolve(registry: Registry, reference: str, *, kind: str | None = None) -> C
     offered = all_checkpoints(registry)
     found = find_checkpoint([record for record in offered if kind in (None, record.card.kind)], reference, kind)
     _check_files(found)
+    return found
+
+
+def resolve_each(registry: Registry, reference: str) -> dict[str, CheckpointRecord]:
+    """Kind -> checkpoint, of every kind for which the reference stands for one.
+
+    Raises ModelError where it stands for none, or where the files of one are gone or were changed.
+    """
+    offered = all_checkpoints(registry)
+    found = {}
+    for kind in CHECKPOINT_KINDS:
+        with suppress(ModelError):
+            mine = [record for record in offered if record.card.kind == kind]
+            found[kind] = find_checkpoint(mine, reference, kind)
+    if not found:
+        find_checkpoint(offered, reference, None)  # says what is wrong with it
+    for record in found.values():
+        _check_files(record)
     return found
 
 

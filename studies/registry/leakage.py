@@ -11,10 +11,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pandas as pd
 from sqlalchemy import Connection, func, select
 
 from models.checkpoints.card import Card
 from models.checkpoints.leakage import trained_on
+from studies.errors import PlanError
+from studies.plan_model import IN_TRAINING, Plan
 from studies.registry.catalogue import StudyRecord, find_study
 from studies.registry.checkpoints import all_checkpoints, card_of_row
 from studies.registry.frames import finished_run
@@ -68,32 +71,71 @@ def leaks_of_study(registry: Registry, study: str) -> list[Leak]:
 
 
 def run_leak_notes(
-    connection: Connection, study: StudyRecord, predicted: Collection[str], *, run_number: int | None = None
+    connection: Connection,
+    study: StudyRecord,
+    predicted: Collection[str],
+    *,
+    run_number: int | None = None,
+    left_out: bool = False,
 ) -> list[str]:
     """A sentence for each checkpoint of a run that was trained on some of the subjects it `predicted`.
 
-    By default of the newest finished run, as in `study_frames`.
+    By default of the newest finished run, as in `study_frames`. left_out: the plan leaves these subjects out.
     """
     number = finished_run(connection, study.id) if run_number is None else run_number
     if number is None or not predicted:
         return []
+    notes = []
+    for card in _cards_of(connection, study, number):
+        leaked = _leaked(connection, study, card, ())[0] & set(predicted)
+        if not leaked:
+            continue
+        told = (
+            f"{_share(len(leaked), len(predicted))} subjects with predictions were in the training data of "
+            f"{card.reference}"
+        )
+        if left_out:
+            notes.append(f"{told[0].upper()}{told[1:]}. The analysis plan leaves them out: they are in no figure here.")
+        else:
+            notes.append(
+                f"Leakage: {told}. How the scan agrees with the reference in them is not how it agrees in people "
+                "it has not seen, and no claim may rest on it."
+            )
+    return notes
+
+
+def mark_trained(
+    connection: Connection, study: StudyRecord, plan: Plan, subjects: pd.DataFrame, runs: Collection[int]
+) -> pd.DataFrame:
+    """The subjects with the column `IN_TRAINING`, if the plan reads it.
+
+    "yes" for those in the training data of any checkpoint of these runs (by number), else "no". Raises PlanError where
+    the study has an attribute of this name already.
+    """
+    if IN_TRAINING not in plan.attributes:
+        return subjects
+    if IN_TRAINING in subjects:
+        raise PlanError(
+            f"The subjects of the study have an attribute '{IN_TRAINING}' of their own, so that the plan's is not "
+            "clear: it says who was in the training data of a checkpoint.",
+            remedy="Give the attribute another name in the mapping, and ingest again.",
+        )
+    cards = [card for number in runs for card in _cards_of(connection, study, number)]
+    trained = set().union(*(_leaked(connection, study, card, ())[0] for card in cards))
+    marks = subjects["subject_id"].isin(trained).map({True: "yes", False: "no"}).astype("str")
+    return subjects.assign(**{IN_TRAINING: marks})
+
+
+def _cards_of(connection: Connection, study: StudyRecord, run: int) -> list[Card]:
+    """The cards of the checkpoints of a run, by its number."""
     rows = connection.execute(
         select(Checkpoint.__table__)
         .join(RunCheckpoint, RunCheckpoint.checkpoint_id == Checkpoint.id)
         .join(Run, RunCheckpoint.run_id == Run.id)
-        .where(Run.study_id == study.id, Run.number == number)
+        .where(Run.study_id == study.id, Run.number == run)
         .order_by(Checkpoint.name, Checkpoint.version)
     )
-    notes = []
-    for card in [card_of_row(row) for row in rows]:
-        leaked = _leaked(connection, study, card, ())[0] & set(predicted)
-        if leaked:
-            notes.append(
-                f"Leakage: {_share(len(leaked), len(predicted))} subjects with predictions were in the training data "
-                f"of {card.reference}. How the scan agrees with the reference in them is not how it agrees in people "
-                "it has not seen, and no claim may rest on it."
-            )
-    return notes
+    return [card_of_row(row) for row in rows]
 
 
 def leaked_counts(connection: Connection, study: StudyRecord, card: Card) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from studies.registry.catalogue import current_plan, find_study
 from studies.registry.frames import study_frames
 from studies.registry.schema import Scan, Subject, Visit
 from studies.registry.workspace import Registry
+from studies.rendering.among import Among
 from studies.rendering.blocks import PEOPLE_IN_A_BLOCK, VIEWS, Block, Recipe, RenderedBlock, Shot, Sitting
 from studies.rendering.people import Refusal, people_of
 from studies.rendering.phones import phone_of
@@ -62,6 +63,7 @@ def render_study(
     name: str,
     recipe: Recipe,
     *,
+    among: Among | None = None,
     subjects: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -69,20 +71,23 @@ def render_study(
 ) -> StudyRendering:
     """Give `subjects` people of a study (by default all) a rendered scan at every visit where they were measured.
 
-    The seed chooses the people; asking for more of them later adds to the same ones. Visits that have a rendered scan
-    are passed over, so that a second call goes on where one was interrupted. Each batch of scans is ingested in one
-    transaction, and told to `on_batch`. What the reference method of the study's plan measured is never used. Raises
-    UsageError for an unknown study, or a number of people below one.
+    The seed chooses the people, those of `among` where it is given; asking for more of them later adds to the same
+    ones. Visits that have a rendered scan are passed over, so that a second call goes on where one was interrupted.
+    Each batch of scans is ingested in one transaction, and told to `on_batch`. What the reference method of the study's
+    plan measured is never used. Raises UsageError for an unknown study, a number of people below one, or if nobody is
+    asked for.
     """
     if subjects is not None and subjects < 1:
         raise UsageError(f"{subjects} subjects were asked for.", remedy="Ask for at least one.")
     progress = progress or NoProgress()
     with registry.reading() as connection:
         study = find_study(connection, name)
-        reference = current_plan(connection, study.id).plan.reference
+        plan = current_plan(connection, study.id).plan
         frames = study_frames(connection, study.id, progress=progress)
         present = _rendered_visits(connection, study.id)
-    people = people_of(frames.subjects, frames.measurements, reference=reference)
+    people = people_of(frames.subjects, frames.measurements, reference=plan.reference)
+    if among is not None:
+        people = among.people(registry, name, people, frames, plan)
     done = StudyRendering(name, refused=list(people.refused))
     wanted = people.table[_chosen(people.table["subject_id"], recipe.seed, subjects)]
     there = pd.MultiIndex.from_frame(wanted[["subject_id", "visit"]]).isin(present)

@@ -7,9 +7,10 @@ number with an interval is of `validation.versions`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, func, select
 
@@ -17,12 +18,13 @@ from studies.cohort import groups_of
 from studies.errors import DataError, UsageError
 from studies.frames import Frames, canonical
 from studies.measurands import MEASURANDS
+from studies.nameless import without_names
 from studies.pairing import Paired, pair_frames
 from studies.plan_model import Plan
 from studies.progress import NoProgress, Progress
-from studies.registry.catalogue import StudyRecord, current_plan, find_study
+from studies.registry.catalogue import PlanRecord, StudyRecord, current_plan, find_study
 from studies.registry.frames import study_frames
-from studies.registry.leakage import run_leak_notes
+from studies.registry.leakage import mark_trained, run_leak_notes
 from studies.registry.provenance import count_scans, study_provenance
 from studies.registry.schema import Device, Outcome, Prediction, Scan, Subject, Visit
 from studies.registry.workspace import Registry
@@ -73,9 +75,13 @@ class RunComparison:
                 parts.append(f"{verdict} in {', '.join(groups)}")
         return "; ".join(parts) + "."
 
-    def to_dict(self, moved: int | None = None) -> dict[str, Any]:
-        """Plain JSON; `moved`: how many of the scans that moved most, by default all."""
+    def to_dict(self, moved: int | None = None, *, names: bool = True) -> dict[str, Any]:
+        """Plain JSON. moved: how many of the scans that moved most, by default all. names: without them a scan is known
+        by its `number` in this order alone, which is the same whatever people are called."""
         rows = self.moved if moved is None else self.moved.head(moved)
+        if not names:
+            rows = rows.drop(columns=["subject_id", "visit", "scan"])
+            rows.insert(0, "number", range(1, len(rows) + 1))
         records = rows.astype(object).where(rows.notna(), None).to_dict("records")
         return {
             "format": FORMAT,
@@ -115,8 +121,8 @@ def comparison_inputs(
 ) -> dict[str, Any]:
     """All that a comparison of two runs is made of, of the subjects whose scans both saw.
 
-    Tables: subjects, visits and measurements (readings) of them; both, one row a scan that both saw: scan_id, scan,
-    subject_id, visit, measured_at, device, unit, rendered, baseline, candidate. Raises as `compare_runs`.
+    Tables: subjects, visits and measurements (readings) of them; both, one row a scan that both saw: scan, subject_id,
+    visit, measured_at, device, unit, rendered, baseline, candidate. Raises as `compare_runs`.
     """
     if baseline == candidate:
         raise UsageError("A run cannot be compared with itself.", remedy="Name two runs.")
@@ -134,18 +140,22 @@ def comparison_inputs(
         "study": {"name": study.name, "title": study.title},
         "plan": record.plan,
         "plan_status": {"version": record.version, "hash": record.sha256, "locked": record.locked},
-        "subjects": theirs(frames.subjects),
+        "subjects": theirs(mark_trained(connection, study, record.plan, frames.subjects, (baseline, candidate))),
         "visits": theirs(frames.visits),
         "measurements": theirs(frames.measurements[frames.measurements["kind"] != "prediction"]),
         "both": both,
         "runs": [_described(connection, run) for run in runs],
         "reach": _reach(connection, study, [run.id for run in runs]),
-        "notes": _notes(connection, study, runs, record.locked, sorted(people)),
+        "notes": _notes(connection, study, runs, record, sorted(people)),
     }
 
 
 def compare(inputs: Mapping[str, Any], *, progress: Progress | None = None) -> RunComparison:
-    """The comparison of two runs from its inputs. Raises DataError where nothing can be paired with a reference."""
+    """The comparison of two runs from its inputs. Raises DataError where nothing can be paired with a reference.
+
+    Statistics see people without their names, as those of an analysis do: under other names and dates the numbers are
+    the same to the last digit.
+    """
     plan, both, runs = inputs["plan"], inputs["both"], inputs["runs"]
     progress = progress or NoProgress()
     names = [f"run {run['run']}" for run in runs]
@@ -153,10 +163,13 @@ def compare(inputs: Mapping[str, Any], *, progress: Progress | None = None) -> R
         predictions = _as_measurements(both, names, plan.measurand)
         measurements = pd.concat([inputs["measurements"], *predictions], ignore_index=True)
         ordered = canonical(inputs["subjects"], inputs["visits"], measurements)
-        paired = pair_frames(ordered, plan, names)
+        frames, people = without_names(ordered, plan.attributes)
+        paired = pair_frames(frames, plan, names)
         _check_pairs(paired, plan)
     with progress.stage("Comparing"):
-        statistics = _statistics(paired, ordered, plan, names)
+        statistics = _statistics(paired, frames, plan, names)
+    rank = paired.table["subject_id"].astype("int64").to_numpy()
+    named = paired.table.assign(subject_id=pd.array(people.subject_ids[rank], dtype="str"))
     return RunComparison(
         inputs["study"],
         inputs["plan_status"],
@@ -165,7 +178,7 @@ def compare(inputs: Mapping[str, Any], *, progress: Progress | None = None) -> R
         *runs,
         statistics,
         {subgroup.name: subgroup.title for subgroup in plan.subgroups},
-        _moved(both, paired.table, plan.reference),
+        _moved(both, named, plan.reference),
         inputs["reach"],
         inputs["notes"],
     )
@@ -207,7 +220,8 @@ def _both(first: pd.DataFrame, second: pd.DataFrame, baseline: int, candidate: i
             f"No scan was predicted by both run {baseline} and run {candidate}.",
             remedy="Scans whose photos were deleted after a run cannot be seen by a later one.",
         )
-    return both.sort_values(["subject_id", "visit", "scan", "scan_id"], ignore_index=True)
+    in_order = both.sort_values(["subject_id", "visit", "scan", "scan_id"], ignore_index=True)
+    return in_order.drop(columns="scan_id")
 
 
 def _as_measurements(both: pd.DataFrame, names: list[str], measurand: str) -> list[pd.DataFrame]:
@@ -218,7 +232,7 @@ def _as_measurements(both: pd.DataFrame, names: list[str], measurand: str) -> li
         measurand=measurand, replicate=replicate, kind="prediction",
     )  # fmt: skip
     return [
-        shared.assign(method=name, value=both[column], measurement_id=2 * both["scan_id"] + place)
+        shared.assign(method=name, value=both[column], measurement_id=2 * np.arange(len(both)) + place)
         for place, (name, column) in enumerate(zip(names, ("baseline", "candidate"), strict=True))
     ]
 
@@ -236,22 +250,28 @@ def _check_pairs(paired: Paired, plan: Plan) -> None:
 def _statistics(paired: Paired, frames: Frames, plan: Plan, names: list[str]) -> VersionComparison:
     table = paired.table
     occasion = table["occasion"].to_numpy()
-    groups = {subgroup.name: groups_of(frames, subgroup, plan)[occasion].astype(object) for subgroup in plan.subgroups}
-    return compare_versions(
+    labels = {subgroup.name: groups_of(frames, subgroup, plan)[occasion] for subgroup in plan.subgroups}
+    found = compare_versions(
         table[names[0]],
         table[names[1]],
         table[plan.reference],
-        groups=groups,
+        groups={name: groups.astype(object) for name, groups in labels.items()},
         subject=table["subject_id"].to_numpy(),
         level=plan.level,
         resamples=plan.resamples,
         seed=plan.seed,
         minimum_cell=plan.minimum_cell,
     )
+    in_order = {
+        name: {str(group): by_group[group] for group in labels[name].categories if group in by_group}
+        for name, by_group in found.subgroups.items()
+    }
+    return replace(found, subgroups=in_order)
 
 
 def _moved(both: pd.DataFrame, table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """See `RunComparison`. A scan's reference is that of its visit, or of its subject's only pair."""
+    """See `RunComparison`. A scan's reference is that of its visit, or of its subject's only pair. Names come last
+    in the order: scans that nothing else tells apart are interchangeable."""
     at_visit = table.set_index(["subject_id", "visit"])[reference]
     only = table[~table["subject_id"].duplicated(keep=False)].set_index("subject_id")[reference]
     rows = both[["subject_id", "visit", "scan", "baseline", "candidate"]].copy()
@@ -261,9 +281,8 @@ def _moved(both: pd.DataFrame, table: pd.DataFrame, reference: str) -> pd.DataFr
     rows["reference"] = rows["reference"].fillna(rows["subject_id"].map(only).astype("float64"))
     errors = [(rows[column] - rows["reference"]).abs() for column in ("candidate", "baseline")]
     rows["change_of_error"] = errors[0] - errors[1]
-    order = rows.assign(size=rows["change"].abs()).sort_values(
-        ["size", "subject_id", "visit", "scan"], ascending=[False, True, True, True]
-    )
+    by = ["size", "baseline", "candidate", "reference", "subject_id", "visit", "scan"]
+    order = rows.assign(size=rows["change"].abs()).sort_values(by, ascending=[name != "size" for name in by])
     return order.drop(columns="size").reset_index(drop=True)
 
 
@@ -313,7 +332,7 @@ def _described(connection: Connection, run: Any) -> dict[str, Any]:
 
 
 def _notes(
-    connection: Connection, study: StudyRecord, runs: list[Any], locked: bool, predicted: list[str]
+    connection: Connection, study: StudyRecord, runs: list[Any], record: PlanRecord, predicted: list[str]
 ) -> list[str]:
     notes = study_provenance(connection, study.id)
     for run in runs:
@@ -324,10 +343,10 @@ def _notes(
     if differing:
         named = ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in differing)
         notes.append(f"The runs were made with different software ({named}): not the checkpoints alone differ.")
-    if not locked:
+    if not record.locked:
         notes.append("The analysis plan is not locked: the comparison is exploratory.")
+    left_out = record.plan.leaves_out_trained
     for run in runs:
-        notes += [
-            note for note in run_leak_notes(connection, study, predicted, run_number=run.number) if note not in notes
-        ]
+        told = run_leak_notes(connection, study, predicted, run_number=run.number, left_out=left_out)
+        notes += [note for note in told if note not in notes]
     return notes

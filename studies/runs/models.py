@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from studies.errors import ModelError, UsageError
-from studies.registry.checkpoints import CURRENT, CheckpointRecord, all_checkpoints, registered, resolve
+from studies.registry.checkpoints import CURRENT, CheckpointRecord, all_checkpoints, registered, resolve, resolve_each
 from studies.registry.workspace import Registry
 from studies.runs.run import RunModels
 from studies.runs.work import PipelineSource
@@ -22,29 +22,18 @@ def choose_checkpoints(registry: Registry, references: Sequence[str]) -> dict[st
     offered = all_checkpoints(registry)
     chosen: dict[str, tuple[str, CheckpointRecord]] = {}
     for reference in references:
-        kinds = [kind for kind in KINDS if _has(registry, reference, kind)]
-        if not kinds:
-            resolve(registry, reference)  # says what is wrong with it
-        for kind in kinds:
+        for kind, record in resolve_each(registry, reference).items():
             if kind in chosen:
                 raise UsageError(
                     f"'{chosen[kind][0]}' and '{reference}' both name a checkpoint of the kind '{kind}'.",
                     remedy="A run has one of each kind.",
                 )
-            chosen[kind] = (reference, resolve(registry, reference, kind=kind))
+            chosen[kind] = (reference, record)
     for kind in KINDS:
         if kind not in chosen and any(record.card.kind == kind and CURRENT in record.aliases for record in offered):
             chosen[kind] = (CURRENT, resolve(registry, CURRENT, kind=kind))
     _check_complete(chosen.keys())
     return {kind: registered(registry, chosen[kind][1]) for kind in KINDS if kind in chosen}
-
-
-def _has(registry: Registry, reference: str, kind: str) -> bool:
-    try:
-        resolve(registry, reference, kind=kind)
-    except ModelError:
-        return False
-    return True
 
 
 def _check_complete(kinds: Collection[str]) -> None:

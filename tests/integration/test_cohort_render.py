@@ -117,6 +117,28 @@ def test_more_people_are_added_to_those_that_are_there(desk) -> None:
     assert kept.items() <= photos(desk).items()
 
 
+def test_only_those_who_are_asked_for(desk, command, tmp_path: Path, tiny_checkpoint) -> None:
+    """Of the list, unseen by the checkpoints that have an alias, and measured by the reference."""
+    fill(desk)
+    desk.registry.close()
+    for kind, subjects in (("estimator", ["A1"]), ("avatar", ["A2"])):
+        assert command("checkpoint", "add", tiny_checkpoint(tmp_path, kind=kind, name=f"the-{kind}",
+                                                            subjects=("trial", subjects))).code == 0  # fmt: skip
+        assert command("checkpoint", "alias", f"the-{kind}", "mine").code == 0
+    (tmp_path / "list.txt").write_text(f"# of the trial\nA1\nA2 # again\n\nA3\n{CHILD}\n", encoding="utf-8-sig")
+    size = ("--height", LEAST_PHOTO_HEIGHT, "--workers", 1, "--json")
+    made = command("cohort", "render", "trial", "--only", "list.txt", "--unseen-by", "mine", *size)
+    assert made.code == 0, made.error
+    assert json.loads(made.out)["scans"] == 1
+    assert [one["subject_id"] for one in json.loads(made.out)["refused"]] == [CHILD]
+    measured = json.loads(
+        command("cohort", "render", "trial", "--with-reference", "--unseen-by", "the-avatar", *size).out
+    )
+    assert (measured["scans"], measured["subjects_rendered_before"], measured["refused"]) == (2, 1, [])
+    everyone = json.loads(command("cohort", "render", "trial", *size).out)
+    assert (everyone["scans"], everyone["subjects_rendered_before"]) == (1, 3)
+
+
 def test_the_same_seed_gives_the_same_bytes_in_one_call_or_several_with_one_worker_or_two(new_desk, tmp_path) -> None:
     made = []
     for number, calls in enumerate(([{"workers": 2}], [{"subjects": 1}, {"subjects": 3}, {}])):
@@ -242,6 +264,9 @@ FAULTS = {
     "no workers": (("trial", "--workers", 0), "0 workers"),
     "unknown study": (("trail",), "Did you mean 'trial'?"),
     "full folder": (("--table", "people.csv", "--out", "full"), "full is not empty"),
+    "someone else": (("trial", "--only", "strangers.txt"), "has no subject 'X1', nor 1 more of the list"),
+    "nobody of them": (("trial", "--only", "unmeasured.txt", "--with-reference"), "Nobody in 'trial' is asked for"),
+    "a list for a table": (("--table", "people.csv", "--out", "o", "--only", "strangers.txt"), "--only is for a STUDY"),
     "negative seed": (("trial", "--seed", -1), "The seed is -1"),
 }
 
@@ -251,6 +276,8 @@ def test_a_call_that_cannot_be_is_told(desk, command, tmp_path: Path, fault: str
     fill(desk)
     desk.registry.close()
     (tmp_path / "people.csv").write_text(TABLE + ROWS, encoding="utf-8")
+    (tmp_path / "strangers.txt").write_text("X1\nX2\nA1\n")
+    (tmp_path / "unmeasured.txt").write_text(f"{UNMEASURED}\n")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious.txt").write_text("1")
     words, told = FAULTS[fault]
@@ -259,6 +286,18 @@ def test_a_call_that_cannot_be_is_told(desk, command, tmp_path: Path, fault: str
     assert told in outcome.error
     assert "Traceback" not in outcome.error
     assert (tmp_path / "full" / "precious.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"\n # nobody\n", "is empty"), (b"\xff\xfe\x00", "cannot be read"), (None, "cannot be read")]
+)
+def test_a_list_of_nobody_is_told(desk, command, tmp_path: Path, content: bytes | None, told: str) -> None:
+    desk.registry.close()
+    if content is not None:
+        (tmp_path / "list.txt").write_bytes(content)
+    outcome = command("cohort", "render", "trial", "--only", "list.txt")
+    assert (outcome.code, "list.txt" in outcome.error, told in outcome.error) == (3, True, True)
+    assert command("cohort", "render", "trial", "--unseen-by", "nothing@1").code == 6
 
 
 def test_the_table_of_those_who_were_not_rendered_gives_the_reasons(desk, command) -> None:

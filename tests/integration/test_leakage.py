@@ -10,12 +10,17 @@ import pytest
 from sqlalchemy import insert, select
 
 from models.checkpoints import read_card
-from studies.errors import UsageError
-from studies.registry.analysis import analyze_study
-from studies.registry.catalogue import find_study
+from studies.analysis import analyze
+from studies.deidentified import deidentified
+from studies.errors import PlanError, UsageError
+from studies.frozen import freeze, thaw
+from studies.plan import plan_from_document
+from studies.registry.analysis import analyze_study, study_inputs
+from studies.registry.catalogue import current_plan, find_study, revise_plan
 from studies.registry.checkpoints import add_checkpoint
 from studies.registry.leakage import leaked_subjects, leaks_of, leaks_of_study
 from studies.registry.schema import Checkpoint, Prediction, Run, RunCheckpoint, Scan, Subject, Visit
+from studies.runs.comparison import compare_runs
 
 PEOPLE = [f"S{number}" for number in range(1, 13)]
 NOTE = "Leakage: {} subjects with predictions were in the training data of {}. "
@@ -159,17 +164,78 @@ def test_an_analysis_notes_what_its_predictions_rest_on(study, tmp_path: Path, t
     assert len(notes(index="scan")) == 2  # of the newest finished run
 
 
-def test_an_analysis_without_predictions_is_not_marked(study, tmp_path: Path, tiny_checkpoint, monkeypatch) -> None:
+def test_an_analysis_without_predictions_is_not_marked(study, tmp_path: Path, tiny_checkpoint) -> None:
     """The blank plan's index is the scan; a plan that names no method of prediction has nothing to note."""
-    from studies.plan import plan_from_document
-    from studies.registry import catalogue
-
     add_checkpoint(study.registry, tiny_checkpoint(tmp_path, subjects=("trial", PEOPLE)))
     predict(study, PEOPLE, ["tiny@1"])
     with study.registry.reading() as connection:
-        plan = catalogue.current_plan(connection, find_study(connection, study.study).id).plan
+        plan = current_plan(connection, find_study(connection, study.study).id).plan
     assert "scan" in plan.tests
     document = {**plan.document(), "index": "scale", "comparators": []}
-    catalogue.revise_plan(study.registry, study.study, plan_from_document(document), reason="no scan")
+    revise_plan(study.registry, study.study, plan_from_document(document), reason="no scan")
     assert not [note for note in analyze_study(study.registry, study.study).results["notes"] if "Leakage" in note]
     assert [n for n in analyze_study(study.registry, study.study, index="scan").results["notes"] if "Leakage" in n]
+
+
+def leave_out_trained(study, **rule) -> None:
+    """A version of the plan that leaves out whom a checkpoint was trained on."""
+    with study.registry.reading() as connection:
+        document = current_plan(connection, find_study(connection, study.study).id).plan.document()
+    rules = [{"attribute": "in_training_data", **(rule or {"equals": "no"})}]
+    plan = plan_from_document({**document, "comparators": ["scale"], "eligibility": rules})
+    revise_plan(study.registry, study.study, plan, reason="unseen people alone")
+
+
+def test_a_plan_can_leave_out_whom_a_checkpoint_was_trained_on(study, tmp_path: Path, tiny_checkpoint) -> None:
+    for name, people in (("fat", PEOPLE[:3]), ("outline", PEOPLE[2:4]), ("clean", ["X"])):
+        add_checkpoint(study.registry, tiny_checkpoint(tmp_path, name=name, subjects=("trial", people)))
+    leave_out_trained(study)
+    assert analyze_study(study.registry, study.study, index="scale").results["n"] == 12
+    predict(study, PEOPLE[:10], ["fat@1", "outline@1", "clean@1"])
+    assert study_inputs(study.registry, study.study, index="scale")["plan"].leaves_out_trained
+
+    found = analyze_study(study.registry, study.study, index="scan")
+    assert set(found.pairs["subject_id"]) == set(PEOPLE[4:10])
+    assert {name: test["n"] for name, test in found.results["tests"].items()} == {"scan": 6, "scale": 6}
+    assert {"reason": "in_training_data is not no", "n": 4} in found.results["flow"]["subjects"]["excluded"]
+    left_out = "subjects with predictions were in the training data of {}. The analysis plan leaves them out: they are"
+    notes = found.results["notes"]
+    assert not [note for note in notes if "no claim may rest" in note and "Leakage" in note]
+    assert sum(note.startswith(f"3 of the 10 {left_out.format('fat@1')}") for note in notes) == 1
+    assert sum(note.startswith(f"2 of the 10 {left_out.format('outline@1')}") for note in notes) == 1
+
+    inputs = study_inputs(study.registry, study.study, index="scan")
+    assert analyze(**thaw(freeze(deidentified(inputs)))).results == found.results
+
+    leave_out_trained(study, equals="yes")  # the other way round it is a look at memory, and marked
+    memory = analyze_study(study.registry, study.study, index="scan")
+    assert set(memory.pairs["subject_id"]) == set(PEOPLE[:4])
+    assert sum(note.startswith("Leakage") for note in memory.results["notes"]) == 2
+
+
+def test_a_comparison_leaves_out_whom_either_checkpoint_was_trained_on(study, tmp_path: Path, tiny_checkpoint) -> None:
+    for name, people in (("one", PEOPLE[:3]), ("other", PEOPLE[2:6])):
+        add_checkpoint(study.registry, tiny_checkpoint(tmp_path, name=name, subjects=("trial", people)))
+    predict(study, PEOPLE, ["one@1"])
+    predict(study, [], ["other@1"], number=2)
+    with study.registry.writing() as connection:  # the second run saw the scans of the first
+        runs = dict(connection.execute(select(Run.number, Run.id)).all())
+        for row in connection.execute(select(Prediction.__table__)).mappings().all():
+            again = {**row, "run_id": runs[2], "value": row["value"] + 1}
+            del again["id"]
+            connection.execute(insert(Prediction).values(again))
+    assert compare_runs(study.registry, study.study, 1, 2).statistics.overall.n == 12
+    leave_out_trained(study)
+    found = compare_runs(study.registry, study.study, 1, 2)
+    assert found.statistics.overall.n == 6
+    assert sum("The analysis plan leaves them out" in note for note in found.notes) == 2
+
+
+def test_an_attribute_of_the_study_is_not_taken_for_the_mark(study, tmp_path: Path, tiny_checkpoint) -> None:
+    with study.registry.writing() as connection:
+        connection.execute(Subject.__table__.update().values(attributes={"in_training_data": "no"}))
+    add_checkpoint(study.registry, tiny_checkpoint(tmp_path, subjects=("trial", PEOPLE)))
+    predict(study, PEOPLE, ["tiny@1"])
+    leave_out_trained(study)
+    with pytest.raises(PlanError, match="have an attribute 'in_training_data' of their own"):
+        analyze_study(study.registry, study.study, index="scan")

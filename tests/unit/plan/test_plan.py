@@ -93,7 +93,8 @@ def test_every_commented_example_of_the_blank_template_is_valid():
     text = "\n".join(shown).replace("comparators: []\n", "").replace("criteria: []\n", "")
     plan = load_plan(text + "\n")
     assert plan.margins == {"bias": 2.0}
-    assert len(plan.eligibility) == 4
+    assert len(plan.eligibility) == 5
+    assert plan.leaves_out_trained
     assert len(plan.subgroups) == 4
     assert len(plan.criteria) == 2
     assert plan.visits == ["baseline"]
