@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from reports.files import write_atomically
-from reports.recomputing import NAMING, recomputable, recompute
+from reports.recomputing import recomputable, recompute
 from reports.signature_sheet import sheet_json
 from reports.signing import Signed, check_all, file_faults, missing_signatures, sheets_of, signatures_of
 from studies.deidentified import risk
@@ -156,10 +156,9 @@ def _report_files(
 
 
 def _inputs(registry: Registry, connection: Connection, record: ReportRecord) -> dict[str, bytes]:
-    if not recomputable(record.kind) or record.kind in NAMING:
-        why = "keep no inputs" if record.kind not in NAMING else "name subjects, and so do their inputs"
+    if not recomputable(record.kind):
         raise UsageError(
-            f"Report {record.name} is a {record.kind} report; these {why}, so that there is no bundle of them.",
+            f"Report {record.name} is a {record.kind} report, of a kind that keeps no inputs and has no bundle.",
             remedy="Its files stand for themselves, but can name scans and files: look before you give them away.",
         )
     known = inputs_record(connection, record)

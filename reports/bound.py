@@ -30,6 +30,7 @@ from reports.wording import (
     sentence,
     short_unit_of_differences,
     signed_text,
+    significant_digits,
     unit_of_differences,
     with_article,
 )
@@ -185,6 +186,11 @@ class Bound:
         """A number as a person types it, for figures whose decimals are not ours to choose."""
         found = self.at(path)
         return Value(ABSENT if found is None else plain_number(found), pointer(*path), found)
+
+    def rounded(self, *path: str | int) -> Value:
+        """The same to four significant digits, whole numbers whole, for figures that others have computed."""
+        found = self.at(path)
+        return Value(ABSENT if found is None else plain_number(significant_digits(found)), pointer(*path), found)
 
     def count(self, *path: str | int) -> Value:
         found = self.at(path)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from reports import figures
 from reports.bound import Bound, is_hidden
-from reports.document import Badge, Column, Document, Facts, Figure, Inline, List, Paragraph, Row, Section, Table
+from reports.document import Badge, Code, Column, Document, Facts, Figure, Inline, List, Paragraph, Row, Section, Table
 from reports.kinds import Kept, Made, Order
 from reports.sections.common import bound, document
+from reports.sections.provenance import provenance
 from reports.wording import ABSENT, estimate_of, excludes, group_label, inside, listed, method_label, plural, sentence
 
 if TYPE_CHECKING:
@@ -34,18 +35,18 @@ def build(registry: Registry, order: Order, progress: Progress) -> Made:
     results = comparison_results(inputs, progress)
     return Made(
         "comparison", results, lambda created: comparison_document(results, created=created),
-        plan_version=results["plan"]["version"], kept=Kept(lambda: deidentified(inputs, keep_names=True), erasures),
+        plan_version=results["plan"]["version"], kept=Kept(lambda: deidentified(inputs), erasures),
     )  # fmt: skip
 
 
 def comparison_results(inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
-    """The results of a comparison of two runs, from its inputs."""
+    """The results of a comparison of two runs, from its inputs. They name nobody: scans are known by their number."""
     from studies.analysis import calliper_version
     from studies.runs.comparison import compare
 
     found = compare(inputs, progress=progress)
-    content = found.to_dict()
-    plan = {**content["plan"], "document": {}}
+    content = found.to_dict(names=False)
+    plan = {**content["plan"], "document": {"title": inputs["plan"].title}}
     return {"calliper": calliper_version(), "level": found.statistics.level, **content, "plan": plan}
 
 
@@ -65,7 +66,7 @@ def comparison_document(results: dict[str, Any], *, created: dt.datetime | None 
             ),
         )
     )
-    sections = (_summary(report), _overall(report), _groups(report), _reach(report), _moved(report))
+    sections = (_summary(report), _overall(report), _groups(report), _reach(report), _moved(report), provenance(report))
     subtitle = f"Run {runs[1]} against run {runs[0]}"
     return document(report, "Comparison of runs", subtitle, sections, facts=facts, created=created)
 
@@ -86,6 +87,8 @@ def verdict_sentence(report: Bound, path: tuple[Any, ...], where: str = "") -> t
     gap = estimate_of(item["difference"]["mae"])
     if gap["estimate"] is None:
         return (f"{sentence(where + candidate)} and {baseline} could not be compared.",)
+    if len(path) == 1 and _same(report):
+        return (f"{sentence(candidate)} gave every scan the value that {baseline} gave it.",)
     words = {"better": f"{candidate} is better than {baseline}", "worse": f"{candidate} is worse than {baseline}"}
     told = words.get(item["verdict"], f"there is no evidence that {candidate} and {baseline} differ")
     out: list[Inline] = [sentence(f"{where}{told}"), ": difference of the mean absolute error "]
@@ -96,6 +99,12 @@ def verdict_sentence(report: Bound, path: tuple[Any, ...], where: str = "") -> t
         why = "; its interval alone leaves out zero, but the test, adjusted for the number of comparisons, "
         out.append(f"{why}does not show it")
     return (*out, ".")
+
+
+def _same(report: Bound) -> bool:
+    """Whether both runs gave every scan the same value."""
+    moved = report.results["moved"]
+    return bool(moved) and not moved[0]["change"]
 
 
 def _summary(report: Bound) -> Section:
@@ -231,34 +240,48 @@ def _reach(report: Bound) -> Section:
 
 
 def _moved(report: Bound) -> Section:
-    moved = report.results["moved"]
+    title, moved = "Scans that moved most", report.results["moved"]
     if not moved:
-        return Section("moved", "Scans that moved most", (Paragraph("No scan gave a value in both runs."),))
+        return Section("moved", title, (Paragraph("No scan gave a value in both runs."),))
+    baseline, candidate = _names(report)
+    # They are in the order of the size of the change.
+    changed = [item for item in moved if item["change"]]
+    if not changed:
+        text = f"None: {candidate} gave every one of {plural(len(moved), 'scan')} the value that {baseline} gave it."
+        return Section("moved", title, (Paragraph(text),))
     rows = []
-    for position, item in enumerate(moved[:_MOVED]):
-        path = ("moved", position)
+    for position in range(min(_MOVED, len(changed))):
+        path, item = ("moved", position), moved[position]
         cells: list[Any] = [report.value(*path, key, places=1) for key in ("baseline", "candidate", "change")]
         for key in ("reference", "change_of_error"):
             cells.append(ABSENT if item[key] is None else report.value(*path, key, places=1))
-        rows.append(Row((f"{item['subject_id']}, {item['visit']}, {item['scan']}", *cells)))
-    baseline, candidate = _names(report)
-    closer = sum(1 for item in moved if (item["change_of_error"] or 0) < 0)
-    known = sum(1 for item in moved if item["change_of_error"] is not None)
+        rows.append(Row((report.count(*path, "number"), *cells)))
+    closer = sum(1 for item in changed if (item["change_of_error"] or 0) < 0)
+    known = sum(1 for item in changed if item["change_of_error"] is not None)
     text = (
         f"{plural(closer, 'scan')} of {known} with a reference moved closer to it with {candidate}."
         if known
-        else "None of these scans has a reference."
+        else "None of the scans that moved has a reference."
     )
+    still = len(moved) - len(changed)
+    if still:
+        text += f" {plural(still, 'scan')} did not move."
+    runs = [report.results[role]["run"] for role in ("baseline", "candidate")]
+    command = f"calliper compare {report.results['study']['name']} --baseline {runs[0]} --candidate {runs[1]}"
+    who: tuple[Inline, ...] = (
+        "This report can be given away, and names nobody. Where the registry is, ", Code(command),
+        " tells whose scans these are, in the same order.",
+    )  # fmt: skip
     table = Table(
         "table-moved",
-        f"The {min(_MOVED, len(moved))} scans that moved most of {len(moved)}; all are in results.json.",
+        f"The {plural(len(rows), 'scan')} that moved most of {len(moved)}; all are in results.json.",
         (
-            Column("Subject, visit, scan", width=2.4), Column(sentence(baseline), "right", width=0.8),
+            Column("Scan", width=0.6), Column(sentence(baseline), "right", width=0.8),
             Column(sentence(candidate), "right", width=0.8), Column("Change", "right", width=0.8),
             Column(method_label(report.results["reference"]), "right", width=0.8),
-            Column("Change of the error", "right", width=0.9),
+            Column("Change of the error", "right", width=1.1),
         ),
         tuple(rows),
         notes=(f"In {inside(report.points)}; a negative change of the error is towards the reference.",),
     )  # fmt: skip
-    return Section("moved", "Scans that moved most", (Paragraph(text), table))
+    return Section("moved", title, (Paragraph(text), table, Paragraph(who)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,8 +13,8 @@ from reports.bound import NOT_SHOWN, Bound
 from reports.document import Badge, Column, Document, Inline, List, Paragraph, Row, Section, Table
 from reports.kinds import Kept, Made, Order
 from reports.sections.common import bound, document
-from reports.wording import group_label, method_label, plural, sentence
-from studies.measurands import MEASURANDS
+from reports.sections.provenance import provenance
+from reports.wording import group_label, measurand_label, method_label, plural, sentence
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -92,7 +94,7 @@ def data_quality_document(results: dict[str, Any], *, created: dt.datetime | Non
     """The data-quality report as a document."""
     report = bound(results)
     sections = (_summary(report), _quarantine(report), _flags(report), _missing(report), _measured(report),
-                _places(report), _scans(report))  # fmt: skip
+                _places(report), _scans(report), provenance(report))  # fmt: skip
     return document(report, "Data quality report", "What was refused, doubted and missing", sections, created=created)
 
 
@@ -114,8 +116,8 @@ def _summary(report: Bound) -> Section:
         out.append("No row is in quarantine. ")
     flagged = report.results["flags"]["measurements"]
     if flagged:
-        verb = "measurement is" if flagged == 1 else "measurements are"
-        out += [report.count("flags", "measurements"), f" {verb} in the registry although a rule doubts it."]
+        verb, them = ("measurement is", "it") if flagged == 1 else ("measurements are", "them")
+        out += [report.count("flags", "measurements"), f" {verb} in the registry although a rule doubts {them}."]
     else:
         out.append("No measurement is doubted by a rule.")
     blocks: list[Any] = [Paragraph(tuple(out), lead=True)]
@@ -142,12 +144,19 @@ def _summary(report: Bound) -> Section:
 
 def _by_rule(report: Bound, name: str, caption: str, path: tuple[str, ...], header: str) -> Table:
     items = report.at(path)
+    told = Counter(item["description"] for item in items)
     rows = [
-        Row((item["description"], report.count(*path, position, "n"))) for position, item in enumerate(items[:_SHOWN])
+        Row((_described(item, alone=told[item["description"]] == 1), report.count(*path, position, "n")))
+        for position, item in enumerate(items[:_SHOWN])
     ]
     more = len(items) - _SHOWN
     notes = (f"{plural(more, 'further rule')} not listed.",) if more > 0 else ()
     return Table(name, caption, (Column("Rule", width=4), Column(header, "right", width=1)), tuple(rows), notes=notes)
+
+
+def _described(item: Mapping[str, Any], *, alone: bool) -> str:
+    """What a rule asks; where rules of several tables ask the same, with the rule's name."""
+    return item["description"] if alone else f"{item['description']} ({item['rule'].replace('_', ' ')})"
 
 
 def _quarantine(report: Bound) -> Section:
@@ -201,8 +210,7 @@ def _measured(report: Bound) -> Section:
     rows = []
     for position, item in enumerate(items):
         path = ("measurements", position)
-        known = MEASURANDS.get(item["measurand"])
-        label = f"{sentence(known.label)} ({known.unit})" if known else item["measurand"]
+        label = measurand_label(item["measurand"])
         counts = (report.count(*path, key) for key in ("n", "visits", "subjects"))
         rows.append(Row((label, method_label(item["method"]), *counts, report.value(*path, "percent", places=1))))
     table = Table(

@@ -231,6 +231,19 @@ def _fitting(text: str, width: float, size: float) -> str:
     return next((short for short in fitting if _text_width(short, size) <= width), "…")
 
 
+def _space_ticks(axes: Axes, room: float, size: float) -> None:
+    """As many marks on a horizontal axis of `room` points as their labels leave a gap between."""
+    low, high = axes.get_xlim()
+    for most in (7, 6, 5, 4, 3):
+        locator = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
+        ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high]
+        labels = axes.xaxis.get_major_formatter().format_ticks(ticks)
+        apart = room * (ticks[1] - ticks[0]) / (high - low) if len(ticks) > 1 else room
+        if max((_text_width(label, size) for label in labels), default=0.0) + size <= apart:
+            break
+    axes.xaxis.set_major_locator(locator)
+
+
 def _first_that_fits(width: float, *texts: str) -> str:
     """The first text that fits an axis; the last one, cut, where none does."""
     return next((clean(text) for text in texts if _text_width(clean(text), 8) <= width), _fitting(texts[-1], width, 8))
@@ -676,7 +689,13 @@ def forest_panel(
         axes.set_yticks(centres, ["\n".join(line for line in lines if line) for lines in labels])
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(_fitting(axis, (PANEL_WIDTH - 0.3) * 72, 8), x=0.5)
+        room = PANEL_WIDTH - left - 0.12
+        _space_ticks(axes, room * 72, size)
+        name = _fitting(axis, (PANEL_WIDTH - 0.3) * 72, 8)
+        # Under the middle of the axis, unless it would leave the panel.
+        half = _text_width(name, 8) / 144 + 0.04
+        middle = min(max(left + room / 2, half), PANEL_WIDTH - half)
+        axes.set_xlabel(name, x=(middle - left) / room)
         figure.text(
             0.02, (height - 0.17) / height, _fitting(title, 0.95 * PANEL_WIDTH * 72, 9), fontsize=9, weight="bold"
         )

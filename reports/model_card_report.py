@@ -9,6 +9,7 @@ from reports.document import Document, List, Paragraph, Section
 from reports.kinds import Kept, Made, Order
 from reports.sections.common import bound, document
 from reports.sections.model_cards import model_cards
+from reports.sections.provenance import provenance
 
 if TYPE_CHECKING:
     from studies.progress import Progress
@@ -72,4 +73,5 @@ def model_card_document(results: dict[str, Any], *, created: dt.datetime | None 
     sections = [Section("summary", "Summary", tuple(blocks))]
     if results["cards"]:
         sections += [part for part in model_cards(report, ("cards",)).blocks if isinstance(part, Section)]
+    sections.append(provenance(report))
     return document(report, "Model cards", "What is in use, and what it cannot do", sections, created=created)

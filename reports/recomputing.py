@@ -19,8 +19,6 @@ _KINDS: dict[str, str] = {
     "drift": "reports.drift_report:drift_results",
 }
 """Kind -> "module:function" of (inputs, progress), which gives its results."""
-NAMING = ("comparison",)
-"""Kinds whose results name subjects, so that their inputs do as well: these never leave the workspace."""
 
 
 def analysis_results(inputs: dict[str, Any], progress: Progress | None = None) -> Mapping[str, Any]:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from studies.measurands import MEASURANDS
+
 MINUS = "\u2212"
 """The true minus sign: as wide as a plus, and never taken for a hyphen."""
 ABSENT = "–"
@@ -54,6 +56,17 @@ def number(value: float | None, places: int = 2, *, sign: bool = False) -> str:
 def plain_number(value: float) -> str:
     """A number as a person types it: 18 for 18.0, 4.5 for 4.50."""
     return f"{value:g}".replace("-", MINUS)
+
+
+def significant_digits(value: float, digits: int = 4) -> float:
+    """A number with fewer digits; those before its point stay.
+
+    >>> significant_digits(2.60869), significant_digits(22037.5), significant_digits(0.0123456)
+    (2.609, 22038.0, 0.01235)
+    """
+    if not value or not math.isfinite(value):
+        return value
+    return float(round(value, max(0, digits - 1 - math.floor(math.log10(abs(value))))))
 
 
 def signed_text(text: str) -> str:
@@ -197,6 +210,27 @@ def method_label(name: str) -> str:
     if name.isascii() and name == name.lower():
         return " ".join(_ACRONYMS.get(word, word) for word in name.replace("_", " ").split())
     return name
+
+
+_OF_BODIES = {
+    "surface_area_m2": "Surface area of the body (m²)",
+    "volume_l": "Volume of the body (l)",
+    "waist_to_hip": "Waist-to-hip ratio",
+    "waist_to_stature": "Waist-to-stature ratio",
+}
+"""Measurands that a run alone gives: they cannot come in as readings, so that the registry's list has them not."""
+
+
+def measurand_label(name: str) -> str:
+    """A measurand's name and unit for people.
+
+    >>> measurand_label("waist_cm"), measurand_label("waist_to_hip"), measurand_label("something_else")
+    ('Waist girth (cm)', 'Waist-to-hip ratio', 'Something else')
+    """
+    known = MEASURANDS.get(name)
+    if known is not None:
+        return f"{sentence(known.label)} ({known.unit})"
+    return _OF_BODIES.get(name) or sentence(name.replace("_", " "))
 
 
 def with_article(label: str) -> str:

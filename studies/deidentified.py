@@ -29,31 +29,27 @@ _OLD = 90
 _BAND_YEARS = 10
 
 
-def deidentified(inputs: dict[str, Any], *, keep_names: bool = False) -> dict[str, Any]:
-    """The inputs of results de-identified: of an analysis (`studies.registry.analysis.study_inputs`), or of drift.
+def deidentified(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs of results de-identified: of an analysis (`studies.registry.analysis.study_inputs`), of drift, or of a
+    comparison of runs.
 
     Each call deals other codes and shifts. The counts, the texts about the study and the hashes of the data stay those
-    of the data as they were. Every table with subjects is treated alike. keep_names: subjects, visits, scans and
-    devices keep their names, where the results name them; all else is treated as without.
+    of the data as they were. Every table with subjects is treated alike.
     """
     plan: Plan = inputs["plan"]
     tables = {name: item for name, item in inputs.items() if isinstance(item, pd.DataFrame)}
     people = pd.Index(tables["subjects"]["subject_id"].astype("object"))
     rng = np.random.default_rng(secrets.randbits(256))
-    codes = people.to_numpy(dtype=object) if keep_names else _codes(people, rng)
+    codes = _codes(people, rng)
     shifts = _shifts(len(people), rng)
-    known: dict[str, dict[str, str]] = {}
-    if not keep_names:
-        visits = tables["visits"]
-        used = [frame[["device", "subject_id"]] for frame in tables.values() if "device" in frame]
-        of_device = pd.concat(used, ignore_index=True)
-        least = plan.minimum_cell
-        known["visit"] = _shared_or_coded(
-            visits["visit"], visits["subject_id"], least, "visit-", keep=plan.visits or ()
-        )  # fmt: skip
-        known["device"] = _shared_or_coded(
-            of_device["device"], of_device["subject_id"], least, "device-", keep=("",)
-        )  # fmt: skip
+    visits = tables["visits"]
+    used = [frame[["device", "subject_id"]] for frame in tables.values() if "device" in frame]
+    of_device = pd.concat(used, ignore_index=True)
+    least = plan.minimum_cell
+    known = {
+        "visit": _shared_or_coded(visits["visit"], visits["subject_id"], least, "visit-", keep=plan.visits or ()),
+        "device": _shared_or_coded(of_device["device"], of_device["subject_id"], least, "device-", keep=("",)),
+    }
 
     def renamed(frame: pd.DataFrame, order: list[str]) -> pd.DataFrame:
         place = people.get_indexer(frame["subject_id"].astype("object"))
@@ -78,7 +74,7 @@ def deidentified(inputs: dict[str, Any], *, keep_names: bool = False) -> dict[st
             made[name] = frame.assign(measurement_id=frame.groupby("kind").cumcount().to_numpy() + 1)
         else:
             frame = renamed(frame, ["subject_id", "visit", *(["scan"] if "scan" in frame else [])])
-            if "scan" in frame and not keep_names:
+            if "scan" in frame:
                 number = frame.groupby(["subject_id", "visit"]).cumcount() + 1
                 frame["scan"] = ("scan-" + number.astype("str")).astype("str")
             made[name] = frame

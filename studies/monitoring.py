@@ -71,7 +71,7 @@ def drift(
         shown = hidden(np.array(sizes)[:, None], plan.minimum_cell, totals_known=False)[:, 0] if sizes else []
         for item, n, hide in zip(listed, sizes, shown, strict=True):
             item |= {"people": None, "suppressed": True} if hide else {"people": n}
-        reason = f"{what} measurements of {index}: drift is seen between ingests."
+        reason = f"{what} measurements by {index}: nothing can be said of drift, which is seen between ingests."
         return {"batches": listed, "baseline": None, "charts": [], "groups": [], "reasons": [], "reason": reason}
     first = _baseline(sizes, filled)
     later = [place for place in filled if place > first]

@@ -28,15 +28,15 @@ def document(
 ) -> Document:
     """A report of a study with its usual title, banner and footer."""
     results = report.results
-    data = str((results.get("data") or {}).get("hash") or "")[:12]
     version = (results.get("calliper") or {}).get("version") or "unknown"
+    hashes = [(part, str((results.get(part) or {}).get("hash") or "")[:12]) for part in ("plan", "data")]
     return Document(
         title=results["study"].get("title") or results["study"]["name"],
         kind=kind,
         subtitle=subtitle,
         facts=facts or Facts((("Study", results["study"]["name"]),)),
         banner=report.banner,
-        footer=f"Calliper {version}{f' · data {data}' if data else ''}",
+        footer=" · ".join([f"Calliper {version}", *(f"{part} {digits}" for part, digits in hashes if digits)]),
         created=created,
         sections=tuple(sections),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from reports import figures
 from reports.bound import NOT_SHOWN, Bound, hidden_note, is_hidden
 from reports.document import Badge, Column, Figure, Inline, List, Paragraph, Row, Section, Table
+from reports.sections.provenance import provenance
 from reports.wording import ABSENT, group_label, inside, listed, plural, sentence, short_unit_of_differences
 
 _PLACES = {"share": 1, "distribution": 3}
@@ -24,10 +25,10 @@ def drift_sections(report: Bound) -> tuple[Section, ...]:
     if report.results["reason"] is not None:
         blocks: tuple[Any, ...] = (Paragraph(report.words(report.results["reason"]), lead=True),)
         notes = (List(tuple(report.notes)),) if report.notes else ()
-        return Section("summary", "Summary", (*blocks, *notes)), _ingests(report)
+        return Section("summary", "Summary", (*blocks, *notes)), _ingests(report), provenance(report)
     return (
         _summary(report), _ingests(report), _error(report), _people(report), _capture(report), _groups(report),
-        _methods(report),
+        _methods(report), provenance(report),
     )  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def _ingests(report: Bound) -> Section:
         hidden |= is_hidden(item)
         people: Inline = NOT_SHOWN if is_hidden(item) else report.count("batches", place, "people")
         name = _label(report, place) if compared else str(item["number"])
-        role = ("baseline" if place == 0 else "compared with it") if compared else ""
+        role = ("baseline" if place == 0 else "compared with it") if compared else ABSENT
         rows.append(Row((name, str(item.get("finished") or ABSENT), people, role)))
     columns = (Column("Ingest"), Column("Finished on"), Column("People", "right"), Column("Role", width=1.4))
     notes = (hidden_note(report),) if hidden else ()

@@ -7,12 +7,13 @@ from typing import Any
 
 from reports.bound import Bound, is_hidden, metric_of
 from reports.document import Badge, Column, Inline, List, Paragraph, Row, Section, Table
-from reports.wording import ABSENT, group_label, inside, listed, number, sentence, significant
+from reports.wording import ABSENT, excludes, group_label, inside, listed, number, sentence, significant
 
 _TESTS = {
     "equal bias": "Bias", "equal spread": "Spread of the differences", "equal mae": "Mean absolute error",
     "equal bias, adjusted": "Bias, given the size",
 }  # fmt: skip
+_FEW = "insufficient n"
 _SHORT = {"not enough data to say": "undecided"}
 _TONES = {"meets": "good", "fails": "bad", "not enough data to say": "unsure"}
 
@@ -87,7 +88,8 @@ def _sentence(report: Bound, where: str, name: str) -> tuple[Inline, ...]:
     differ = [key for key, item in part["tests"].items() if significant(item["p_adjusted"], level)]
     who, label = report.spoken(report.index), _inside(part["label"])
     if not differ:
-        return (f"{sentence(part['label'])}: the data do not show that {who} errs differently between groups.",)
+        return (f"{sentence(part['label'])}: the data do not show that {who} errs differently between groups"
+                f"{_alone(report, where, name)}.",)  # fmt: skip
     words = listed(inside(_TESTS.get(key, key)) for key in differ)
     first = differ[0]
     verb = "differs" if len(differ) == 1 else "differ"
@@ -98,6 +100,16 @@ def _sentence(report: Bound, where: str, name: str) -> tuple[Inline, ...]:
     if worst and "equal mae" in differ:
         out.append(f"; by {label} the error is largest for {_label(report, where, name, worst)}")
     return (*out, ".")
+
+
+def _alone(report: Bound, where: str, name: str) -> str:
+    """That the section on subgroups says a gap is there, which the adjusted tests do not show: both are told."""
+    gaps = ((report.results.get("subgroups") or {}).get(name, {}).get("difference") or {}).get(report.index) or {}
+    found = [inside(metric_of(report, metric)[0]) for metric in ("mae", "bias") if excludes(gaps.get(metric))]
+    if where != "fairness" or not found:
+        return ""
+    gap, leave = ("interval of the gap", "leaves") if len(found) == 1 else ("intervals of the gaps", "leave")
+    return f", after adjustment for the number of tests; the {gap} in {listed(found)} alone {leave} out zero"
 
 
 def _why_not(report: Bound, part: Mapping[str, Any]) -> str:
@@ -181,9 +193,7 @@ def _groups_table(report: Bound) -> Table:
         _group_columns(report, "Group", verdicts),
         tuple(rows),
         notes=(
-            "Detectable gap: the smallest difference of a group's bias from that of all the others that its numbers "
-            "find with a power of 80%. Insufficient n: fewer subjects than the plan's minimum cell, or a group that "
-            "would reveal such a one. Undecided: the interval lies on both sides of the margin.",
+            *_keys(rows, "a group"),
             *_margins(report, "fairness", verdicts),
             *report.why(),
         ),
@@ -202,8 +212,8 @@ def _crossed_table(report: Bound, position: int, name: str) -> Table:
         _group_columns(report, sentence(part["label"]), verdicts),
         tuple(rows),
         notes=(
-            "Insufficient n: fewer subjects than the plan's minimum cell, or an intersection that would reveal such a "
-            "one. Intersections that nobody is in are left out.",
+            *_keys(rows, "an intersection"),
+            *(("Intersections that nobody is in are left out.",) if _empty(part) else ()),
             *_margins(report, "intersections", verdicts),
             *report.why(),
         ),
@@ -219,7 +229,7 @@ def _group_row(
     found = report.at(path) or {}
     title = _label(report, where, name, group)
     if is_hidden(found) or is_hidden(content) or not found.get("n"):
-        return Row((title, "too few", *(("insufficient n",) + ("",) * (2 + len(verdicts)))), indent=indent)
+        return Row((title, "too few", _FEW, *(("",) * (2 + len(verdicts)))), indent=indent)
     detectable = (where, name, "detectable", group)
     cells: list[Any] = [report.count(*path, "n")]
     cells += [report.cell(*path, "mae", who=title), report.cell(*path, "bias", who=title)]
@@ -228,6 +238,28 @@ def _group_row(
         verdict = report.at((where, name, "verdicts", metric, "groups", group))
         cells.append(Badge(_SHORT.get(verdict, verdict), _TONES.get(verdict, "neutral")) if verdict else ABSENT)
     return Row((title, *cells), indent=indent)
+
+
+def _keys(rows: Sequence[Row], what: str) -> list[str]:
+    """What the words of a table of groups mean, those that stand in it."""
+    cells = [cell for row in rows for cell in row.cells]
+    told = [
+        "Detectable gap: the smallest difference of the bias from that of all the others that these numbers find with "
+        "a power of 80%."
+    ]
+    if _FEW in cells:
+        told.append(
+            f"Insufficient n: fewer subjects than the plan's minimum cell, or {what} that would reveal such a one."
+        )
+    if any(isinstance(cell, Badge) and cell.text == "undecided" for cell in cells):
+        told.append("Undecided: the interval lies on both sides of the margin.")
+    return [" ".join(told)]
+
+
+def _empty(part: Mapping[str, Any]) -> bool:
+    """Whether there are intersections that nobody is in."""
+    groups = [cell["groups"] for cell in part["by_group"].values()]
+    return len(groups) < len({one for one, _ in groups}) * len({other for _, other in groups})
 
 
 def _group_columns(report: Bound, header: str, verdicts: Sequence[str]) -> tuple[Column, ...]:

@@ -26,7 +26,8 @@ def subgroups(report: Bound) -> Section:
     intro = (
         f"Does {report.spoken(report.index)} measure everyone equally well? Each group is shown with its interval, "
         "however wide. Gaps between groups are those of the two groups furthest apart, with an interval that allows "
-        "for having looked at all of them."
+        "for having looked at all groups of the attribute, but not for the number of attributes: the tests under "
+        "Fairness do."
     )
     parts = [
         _subgroup(report, position, name, subgroup)

@@ -19,7 +19,7 @@ from test_report_kinds import PEOPLE, populate
 
 from reports.archive import bundle_report, identifier_in
 from reports.kinds import KINDS, Order, build
-from reports.recomputing import NAMING, recompute
+from reports.recomputing import recompute
 from reports.registered import register_report
 from reports.results import results_json
 from reports.verification import verify
@@ -30,6 +30,7 @@ from studies.registry.catalogue import find_study
 from studies.registry.reports import INPUTS, find_report, inputs_record
 from studies.registry.schema import IngestBatch, Scan, Subject
 from studies.registry.workspace import Registry, open_registry
+from studies.runs.comparison import compare_runs
 
 OTHER = ("comparison", "data-quality", "model-card", "drift")
 ANALYSES = ("validation", "fairness", "precision", "checklists")
@@ -131,21 +132,24 @@ def test_changed_inputs_are_found_and_give_other_results(registry: Registry, kin
         })  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [kind for kind in OTHER if kind not in NAMING])
+@pytest.mark.parametrize("kind", OTHER)
 def test_the_inputs_name_nobody_and_can_be_given_away(registry: Registry, tmp_path: Path, kind: str) -> None:
     with registry.reading() as connection:
         codes = set(connection.execute(select(Subject.code)).scalars())
     files = inputs_of(registry, kind)
     assert len(codes) == PEOPLE
+    report = {item.name: item.read_bytes() for item in folder_of(registry, kind).iterdir() if item.suffix == ".json"}
     assert identifier_in(files, codes) is None
+    assert identifier_in(report, codes) is None
     out = tmp_path / f"{kind}.zip"
     bundled = bundle_report(registry, f"{STUDY}/{list(KINDS).index(kind) + 1}", out)
-    assert bundled.risk["subjects"] == (0 if kind == "model-card" else PEOPLE)
+    # Of a comparison only those whose scans both runs saw, of model cards nobody.
+    assert bundled.risk["subjects"] == {"model-card": 0, "comparison": PEOPLE - 3}.get(kind, PEOPLE)
     found = verify(out, None)
     assert found.reproduced
     assert not found.failed, told(found)
     members = files_of_zip(out.read_bytes(), "bundle")
-    assert ("plan.yaml" in members) == (kind == "drift")
+    assert ("plan.yaml" in members) == (kind in ("drift", "comparison"))
 
 
 def test_quality_keeps_no_value_and_drift_no_date_of_anybody(registry: Registry) -> None:
@@ -162,17 +166,17 @@ def test_quality_keeps_no_value_and_drift_no_date_of_anybody(registry: Registry)
     assert "consent" not in drift["tables"]["subjects"]
 
 
-def test_a_comparison_names_its_scans_and_is_not_bundled(registry: Registry, tmp_path: Path) -> None:
-    files = inputs_of(registry, "comparison")
+def test_a_comparison_names_nobody_and_the_command_tells_who_is_meant(registry: Registry) -> None:
+    """The scans that moved are numbered in the report, and the registry's own comparison has them in the same order."""
     results = json.loads((folder_of(registry, "comparison") / "results.json").read_text("utf-8"))
-    named = {item["subject_id"] for item in results["moved"]}
-    rows = files["subjects.csv"].decode().splitlines()
-    # Those whom the results name, and nobody else.
-    assert {row.split(",")[0].strip('"') for row in rows[1:]} == named
-    number = list(KINDS).index("comparison") + 1
-    with pytest.raises(UsageError, match="name subjects, and so do their inputs"):
-        bundle_report(registry, f"{STUDY}/{number}", tmp_path / "no.zip")
-    assert not (tmp_path / "no.zip").exists()
+    named = compare_runs(registry, STUDY, 1, 2).to_dict()
+    assert len(results["moved"]) == len(named["moved"]) > 20
+    for number, (item, known) in enumerate(zip(results["moved"], named["moved"], strict=True), start=1):
+        assert set(known) - set(item) == {"subject_id", "visit", "scan"}
+        assert item == {"number": number, **{key: known[key] for key in item if key != "number"}}
+    assert {key: results[key] for key in ("overall", "subgroups", "reach")} == {
+        key: named[key] for key in ("overall", "subgroups", "reach")
+    }
 
 
 def test_an_erasure_removes_the_inputs_that_hold_people(registry: Registry) -> None:

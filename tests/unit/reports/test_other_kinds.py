@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,7 @@ def comparison() -> dict[str, Any]:
     hidden = {"n": None, "suppressed": True, "reason": "fewer than 10 subjects"}
     run = {"checkpoints": {"estimator": "small@1"}, "status": "finished", "software": {}}
     moved = {
-        "subject_id": "S1", "visit": "v1", "scan": "1", "baseline": 20.0, "candidate": 25.0, "change": 5.0,
-        "reference": 24.0, "change_of_error": -3.0,
+        "number": 1, "baseline": 20.0, "candidate": 25.0, "change": 5.0, "reference": 24.0, "change_of_error": -3.0,
     }  # fmt: skip
     return {
         "calliper": {"format": 1, "version": "0"},
@@ -89,7 +89,7 @@ def comparison() -> dict[str, Any]:
                 "only_candidate": [{"status": "unreachable", "reason": "photos deleted", "n": 3}],
             },
         },
-        "moved": [moved, {**moved, "subject_id": "S2", "reference": None, "change_of_error": None}],
+        "moved": [moved, {**moved, "number": 2, "reference": None, "change_of_error": None}],
         "notes": ["All scans are rendered: no one was photographed."],
     }  # fmt: skip
 
@@ -124,6 +124,29 @@ def test_scans_that_were_not_compared_have_their_reason(comparison: dict[str, An
     assert "1 scan of 1 with a reference moved closer to it with run 2." in told
     assert ["North", "not shown", "", "", "", ""] in table(document, "table-groups")
     assert document.banner == "All scans are rendered: no one was photographed."
+
+
+def test_runs_that_gave_the_same_values_are_said_to_be_the_same(comparison: dict[str, Any]) -> None:
+    """Then no scan moved, and none is listed as one of those that moved most."""
+    still = {"candidate": 20.0, "change": 0.0, "change_of_error": 0.0}
+    comparison["moved"] = [{**item, **still} for item in comparison["moved"]]
+    comparison["overall"] = change(0.0, 0.0, 1.0, "no evidence")
+    document = comparison_document(comparison)
+    told = prose(document)
+    assert "Run 2 gave every scan the value that run 1 gave it." in told
+    assert "None: run 2 gave every one of 2 scans the value that run 1 gave it." in told
+    assert "table-moved" not in json.dumps(document.to_dict())
+    comparison["moved"][0] = {**comparison["moved"][0], "change": 5.0, "change_of_error": 0.5}
+    told = prose(comparison_document(comparison))
+    assert "gave every scan the value" not in told
+    assert "0 scans of 1 with a reference moved closer to it with run 2. 1 scan did not move." in told
+
+
+def test_what_every_kind_was_made_from_stands_in_it(comparison: dict[str, Any]) -> None:
+    comparison["candidate"]["software"] = {"torch": "2.0"}
+    told = json.dumps(comparison_document(comparison).to_dict(), ensure_ascii=False)
+    assert '"Provenance"' in told
+    assert ": estimator small@2; made with torch 2.0" in told
 
 
 @pytest.fixture
@@ -166,6 +189,16 @@ def test_data_quality_counts_and_their_grammar(quality: dict[str, Any]) -> None:
     assert "In run 2, 9 of 12 scans gave a value, 3 were indeterminate and 0 could not be reached." in told
     assert table(document, "table-missing") == [["Ethnicity", "4", "10.0"]]
     assert table(document, "table-devices") == [["phone-a", "not shown", "", "", ""]]
+    quality["flags"]["measurements"] = 2
+    assert "2 measurements are in the registry although a rule doubts them." in prose(data_quality_document(quality))
+    same = {"description": "no two rows are the same", "n": 1}
+    quality["quarantine"]["rules"] = [{"rule": f"{name}_unique", **same} for name in ("subjects", "readings")]
+    quality["measurements"][0]["measurand"] = "waist_to_hip"
+    document = data_quality_document(quality)
+    assert [row[0] for row in table(document, "table-quarantine")] == [
+        "no two rows are the same (subjects unique)", "no two rows are the same (readings unique)",
+    ]  # fmt: skip
+    assert table(document, "table-measured")[0][0] == "Waist-to-hip ratio"
     quality["quarantine"] = {"rows": 0, "rules": [], "sources": []}
     quality["flags"] = {"measurements": 0, "rules": []}
     quality["run"], quality["devices"], quality["ingests"] = None, [], []
@@ -185,7 +218,7 @@ def test_model_cards_say_whose_they_are() -> None:
     document = model_card_document(results)
     assert "The checkpoints of run 4." in prose(document)
     assert [section.title for section in document.sections] == [
-        "Summary", "Estimator small, version 2", "Subjects in common with training",
+        "Summary", "Estimator small, version 2", "Subjects in common with training", "Provenance",
     ]  # fmt: skip
     assert "the current ones" in prose(model_card_document({**results, "run": None}))
     assert "no checkpoint is the current one" in prose(model_card_document({**results, "run": None, "cards": []}))
