@@ -7,7 +7,7 @@ from typing import Any
 
 from reports.bound import NOT_SHOWN, Bound, hidden_note, is_hidden
 from reports.document import Column, Inline, Inlines, List, Paragraph, Row, Section, Table
-from reports.wording import ABSENT, direction, estimate_of, group_label, inside, plain_number, sentence, unit_of_values
+from reports.wording import direction, estimate_of, group_label, inside, plain_number, sentence, unit_of_values
 
 _COUNTS = ("true_positive", "false_negative", "false_positive", "true_negative")
 _RATES = (
@@ -99,22 +99,33 @@ def _head(report: Bound, item: Mapping[str, Any]) -> str:
     return f"{sentence(item['name'])}: {value}" if item["name"] else value
 
 
-def _levels_table(report: Bound) -> Table:
+def _rows(
+    report: Bound, key: str, cells: Callable[[tuple[Any, ...], str], tuple[Inlines, ...]], width: int
+) -> tuple[list[Row], bool]:
+    """Rows by level or cut-off, and by test. cells: of (path, label of the test), for one that is shown, `width` of
+    them."""
     rows: list[Row] = []
     hidden = False
-    for position, item in enumerate(report.results["decision_levels"]):
+    for position, item in enumerate(report.results[key]):
         rows.append(Row((_head(report, item),), kind="group"))
         for test in report.names:
-            path, who = ("decision_levels", position, "tests", test), report.label(test)
+            path, who = (key, position, "tests", test), report.label(test)
             found = report.at(path) or {}
-            if is_hidden(found):
-                hidden = True
-                rows.append(Row((sentence(who), NOT_SHOWN, "", ""), indent=1))
-                continue
-            cells: list[Any] = [report.count(*path, "n") if found.get("n") else "no pair"]
-            cells.append(report.cell(*path, "deming", who=f"{who}, Deming"))
-            cells.append(report.value(*path, "passing_bablok", "estimate") if found.get("n") else ABSENT)
-            rows.append(Row((sentence(who), *cells), indent=1))
+            if is_hidden(found) or not found.get("n"):
+                hidden |= is_hidden(found)
+                told = NOT_SHOWN if is_hidden(found) else "no pair"
+                rows.append(Row((sentence(who), told, *([""] * (width - 1))), indent=1))
+            else:
+                rows.append(Row((sentence(who), *cells(path, who)), indent=1))
+    return rows, hidden
+
+
+def _levels_table(report: Bound) -> Table:
+    def cells(path: tuple[Any, ...], who: str) -> tuple[Inlines, ...]:
+        deming = report.cell(*path, "deming", who=f"{who}, Deming")
+        return (report.count(*path, "n"), deming, report.value(*path, "passing_bablok", "estimate"))
+
+    rows, hidden = _rows(report, "decision_levels", cells, 3)
     return Table(
         "table-decision-levels",
         f"Bias against {report.reference} at decision levels; {report.level} intervals in brackets.",
@@ -187,30 +198,12 @@ def _share(report: Bound, path: tuple[Any, ...], rate: str) -> tuple[Inline, ...
     return (report.value(*path, rate, "estimate", places=1), "%", *inner)
 
 
-def _cut_rows(report: Bound, cells: Callable[..., tuple[Inlines, ...]], width: int) -> tuple[list[Row], bool]:
-    """Rows by cut-off and test. cells: of (path, label of the test), for one that is shown, `width` of them."""
-    rows: list[Row] = []
-    hidden = False
-    for position, item in enumerate(report.results["cut_offs"]):
-        rows.append(Row((_head(report, item),), kind="group"))
-        for test in report.names:
-            path, who = ("cut_offs", position, "tests", test), report.label(test)
-            found = report.at(path) or {}
-            if is_hidden(found) or not found.get("n"):
-                hidden |= is_hidden(found)
-                told = NOT_SHOWN if is_hidden(found) else "no pair"
-                rows.append(Row((sentence(who), told, *([""] * (width - 1))), indent=1))
-            else:
-                rows.append(Row((sentence(who), *cells(path, who)), indent=1))
-    return rows, hidden
-
-
 def _counts_table(report: Bound) -> Table:
     def cells(path: tuple[Any, ...], who: str) -> tuple[Inlines, ...]:
         prevalence = report.cell(*path, "prevalence", places=1, who=who)
         return (report.count(*path, "n"), *(report.count(*path, name) for name in _COUNTS), prevalence)
 
-    rows, hidden = _cut_rows(report, cells, 2 + len(_COUNTS))
+    rows, hidden = _rows(report, "cut_offs", cells, 2 + len(_COUNTS))
     both, other = f"Positive by {report.reference}", f"Negative by {report.reference}"
     return Table(
         "table-two-by-two",
@@ -235,7 +228,7 @@ def _rates_table(report: Bound) -> Table:
     def cells(path: tuple[Any, ...], who: str) -> tuple[Inlines, ...]:
         return tuple(report.cell(*path, name, places=1, who=f"{who}, {label}") for name, label in _RATES)
 
-    rows, hidden = _cut_rows(report, cells, len(_RATES))
+    rows, hidden = _rows(report, "cut_offs", cells, len(_RATES))
     return Table(
         "table-cut-offs",
         f"How well each method tells people apart at each cut-off (%); {report.level} intervals in brackets.",

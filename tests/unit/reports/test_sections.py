@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,50 @@ def test_fairness_finds_the_group_that_is_read_differently() -> None:
     assert "by sex the error is largest for Men" in told
     verdicts = {row[0]: row for row in rows_of(fairness(biased), "table-groups")}
     assert "fails" in verdicts["Men"] or "fails" in verdicts["Men"][-2:]
+
+
+def test_a_gap_that_the_adjusted_tests_do_not_show_is_told_with_them(report: Bound) -> None:
+    """The interval of a gap is of one attribute alone: the section on subgroups says that it leaves out zero, and the
+    one on fairness must not seem to deny it."""
+
+    def told(**gaps: tuple[float, float]) -> str:
+        results = copy.deepcopy(dict(report.results))
+        for item in results["fairness"]["sex"]["tests"].values():
+            item["p_adjusted"] = 0.2
+        for metric in ("mae", "bias"):
+            low, high = gaps.get(metric, (-1.0, 1.0))
+            results["subgroups"]["sex"]["difference"]["scan"][metric] |= {"low": low, "high": high}
+        return said(fairness(Bound(results, report.pairs)))
+
+    start = "Sex: the data do not show that the scan errs differently between groups"
+    assert f"{start}." in told()
+    assert (
+        f"{start}, after adjustment for the number of tests; the interval of the gap in mean absolute error alone "
+        "leaves out zero."
+    ) in told(mae=(0.1, 1.0))
+    assert "; the intervals of the gaps in mean absolute error and bias alone leave out zero." in told(
+        mae=(0.1, 1.0), bias=(0.2, 2.0)
+    )
+
+
+def test_notes_of_a_table_explain_only_what_stands_in_it(report: Bound) -> None:
+    def notes(results: dict[str, Any]) -> str:
+        section = fairness(Bound(results, report.pairs))
+        table = next(block for block in walk((section,)) if getattr(block, "id", "") == "table-groups")
+        return " ".join(text_of(note) for note in table.notes)
+
+    plain = copy.deepcopy(dict(report.results))
+    for item in plain["fairness"]["sex"]["verdicts"].values():
+        item["groups"] = dict.fromkeys(item["groups"], "meets")
+    assert "Detectable gap:" in notes(plain)
+    assert "Insufficient n:" not in notes(plain)
+    assert "Undecided:" not in notes(plain)
+    few = copy.deepcopy(plain)
+    few["subgroups"]["sex"]["by_group"]["F"]["tests"]["scan"]["suppressed"] = True
+    assert "Insufficient n: fewer subjects than the plan's minimum cell, or a group that would" in notes(few)
+    open_ = copy.deepcopy(plain)
+    open_["fairness"]["sex"]["verdicts"]["mae"]["groups"]["F"] = "not enough data to say"
+    assert "Undecided: the interval lies on both sides of the margin." in notes(open_)
 
 
 # The body, the claim, the models, the protocol ------------------------------------------------------------------------
