@@ -21,6 +21,10 @@ def analyze(
         Path | None, typer.Option(metavar="FILE", help="Write a CSV of everything left out, with its reason.")
     ] = None,
     index: Index = None,
+    run: Annotated[
+        int | None,
+        typer.Option(metavar="RUN", min=1, help="Number of the run whose predictions count; else the newest finished."),
+    ] = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Carry out the analysis plan and print the headline; --json keeps every number at full precision."""
@@ -28,7 +32,7 @@ def analyze(
     from reports.results import results_json
     from studies.readers import guard_formulas
 
-    analysis = run_analysis(study, workspace, index)
+    analysis = run_analysis(study, workspace, index, run)
     files = [str(path) for path in (json_file, exclusions) if path is not None]
     _note(study, workspace, files)
     print_headline(analysis.results)
@@ -55,14 +59,14 @@ def _note(study: str, workspace: Path, files: list[str]) -> None:
             record_view(registry, "analysis", study, study=study)
 
 
-def run_analysis(study: str, workspace: Path, index: str | None = None) -> Any:
+def run_analysis(study: str, workspace: Path, index: str | None = None, run: int | None = None) -> Any:
     """Read the study and carry out its newest plan."""
     from calliper.console import TerminalProgress
     from studies.registry.analysis import analyze_study
     from studies.registry.workspace import open_registry
 
     with open_registry(workspace) as registry:
-        return analyze_study(registry, study, index=index, progress=TerminalProgress())
+        return analyze_study(registry, study, index=index, run=run, progress=TerminalProgress())
 
 
 def print_headline(results: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ def run(
     """
     from calliper.console import TerminalProgress, print_json, remark, waiting
     from studies.errors import UsageError
-    from studies.registry.leakage import leaks_of
+    from studies.registry.leakage import notes_of_run
     from studies.registry.workspace import open_registry
     from studies.runs.executor import make_executor
     from studies.runs.models import choose_checkpoints, models_of
@@ -76,7 +76,7 @@ def run(
         except InterruptedRun as interruption:
             remark(_how_to_go_on(interruption.result))
             raise
-        leaks = [str(leak) for leak in leaks_of(registry, study, [record.card for record in chosen.values()])]
+        leaks = notes_of_run(registry, study, result.number)
     used = {kind: record.reference for kind, record in chosen.items()}
     if as_json:
         print_json({**result.to_dict(), "checkpoints": used, "notes": leaks})
@@ -91,10 +91,17 @@ def cores() -> int:
 
 
 def _check_study(registry: Any, study: str) -> None:
+    from studies.errors import DataError
     from studies.registry.catalogue import find_study
+    from studies.registry.provenance import count_scans
 
     with registry.reading() as connection:
-        find_study(connection, study)
+        if not connection.execute(count_scans(find_study(connection, study).id)).scalar_one():
+            raise DataError(
+                f"The study '{study}' has no scans.",
+                remedy=f"Ingest some (calliper ingest {study} SOURCE), or render them from its subjects' measurements "
+                f"(calliper cohort render {study}).",
+            )
 
 
 def _list_runs(registry: Any, name: str, as_json: bool) -> None:
@@ -150,9 +157,9 @@ def print_result(result: Any, used: dict[str, str], leaks: list[str]) -> None:
 
 
 def _pace(result: Any) -> str:
-    each = f"{result.looked_at / result.seconds:.1f} scans/s" if result.looked_at else "none looked at"
     workers = f"{result.workers} {result.engine} worker{'s' if result.workers != 1 else ''}"
-    text = f"{result.seconds:.1f} s with {workers}: {each}."
+    text = f"{result.seconds:.1f} s with {workers}, {result.starting:.1f} s of them to start"
+    text += f"; then {result.scans_per_second:.1f} scans/s." if result.scans_per_second else "."
     spent = sorted(result.done.seconds.items(), key=lambda item: -item[1])
     if spent and result.looked_at:
         stages = ", ".join(f"{stage} {1000 * seconds / result.looked_at:.0f}" for stage, seconds in spent)

@@ -70,6 +70,8 @@ class Pipeline:
         for loaded in (segmenter, avatar, estimator):
             if loaded is not None:
                 loaded.module.eval().requires_grad_(False)
+        # As its photos are laid out, so that torch does not lay the weights out anew for every scan. No bit differs.
+        segmenter.module.to(memory_format=torch.channels_last)
         if avatar is not None:
             betas = avatar.card.architecture.hyperparameters.get("n_betas")
             if betas != self.body.n_betas:

@@ -18,10 +18,10 @@ from models.checkpoints.card import Card
 from models.checkpoints.leakage import trained_on
 from studies.errors import PlanError
 from studies.plan_model import IN_TRAINING, Plan
-from studies.registry.catalogue import StudyRecord, find_study
+from studies.registry.catalogue import StudyRecord, current_plan, find_study
 from studies.registry.checkpoints import all_checkpoints, card_of_row
 from studies.registry.frames import finished_run
-from studies.registry.schema import Checkpoint, IngestBatch, Run, RunCheckpoint, Subject
+from studies.registry.schema import Checkpoint, IngestBatch, Prediction, Run, RunCheckpoint, Scan, Subject, Visit
 from studies.registry.workspace import Registry
 
 
@@ -102,6 +102,24 @@ def run_leak_notes(
                 "it has not seen, and no claim may rest on it."
             )
     return notes
+
+
+def notes_of_run(registry: Registry, study: str, run_number: int) -> list[str]:
+    """`run_leak_notes` on all whom a run has predicted. Raises UsageError for an unknown study."""
+    with registry.reading() as connection:
+        record = find_study(connection, study)
+        predicted = (
+            select(Subject.code)
+            .join(Visit, Visit.subject_id == Subject.id)
+            .join(Scan, Scan.visit_id == Visit.id)
+            .join(Prediction, Prediction.scan_id == Scan.id)
+            .join(Run, Prediction.run_id == Run.id)
+            .where(Run.study_id == record.id, Run.number == run_number)
+            .distinct()
+        )
+        people = connection.execute(predicted).scalars().all()
+        left_out = current_plan(connection, record.id).plan.leaves_out_trained
+        return run_leak_notes(connection, record, people, run_number=run_number, left_out=left_out)
 
 
 def mark_trained(

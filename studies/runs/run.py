@@ -55,6 +55,7 @@ class RunResult:
     """What a call of `run` did, and what the run holds now.
 
     outcomes, reasons: of the whole run. done: what this call did. remaining: scans still without an outcome.
+    seconds: of this call, starting: those until its workers were there.
     """
 
     study: str
@@ -69,6 +70,13 @@ class RunResult:
     remaining: int
     done: Written
     seconds: float
+    starting: float
+
+    @property
+    def scans_per_second(self) -> float | None:
+        """Scans that this call processed, by the time after its workers had started."""
+        working = self.seconds - self.starting
+        return self.looked_at / working if self.looked_at and working > 0 else None
 
     @property
     def looked_at(self) -> int:
@@ -83,7 +91,7 @@ class RunResult:
             "this_time": {
                 "outcomes": self.done.outcomes, "photos_deleted": self.done.photos_deleted,
                 "silhouettes_kept": self.done.silhouettes_kept, "seconds": self.seconds,
-                "scans_per_second": self.looked_at / self.seconds if self.seconds else None,
+                "seconds_to_start": self.starting, "scans_per_second": self.scans_per_second,
                 "seconds_by_stage": self.done.seconds,
             },
         }  # fmt: skip
@@ -123,6 +131,7 @@ def run(
         stack.enter_context(executor)
         with progress.stage("Starting workers"):
             software = executor.software(Task((), str(registry.photos.folder), str(proof)))
+        starting = time.perf_counter() - started
         opened = _open(registry, study, models, software, new, stack)
         work = _Work(registry, study, opened, executor, software, str(proof), batch)
 
@@ -133,7 +142,7 @@ def run(
                 left = count_to_do(connection, study.id, opened.id) - counts["unreachable"]
             return RunResult(
                 study.name, opened.number, opened.continued, status, executor.name, executor.workers, software,
-                counts, why, left, work.done, time.perf_counter() - started,
+                counts, why, left, work.done, time.perf_counter() - started, starting,
             )  # fmt: skip
 
         try:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs_support"))
 
 from scan_study import ScanStudy
+from small_checkpoints import bright_person, write_small
 
-from studies.registry.schema import Run
+from studies.registry.schema import Outcome, Run
 from studies.registry.workspace import Registry, open_registry
 
 SUPPORT = Path(__file__).resolve().parents[1] / "runs_support"
@@ -74,19 +75,30 @@ class RunProcess:
     """`run_scans.py`, and whatever it starts, all of which carry its mark.
 
     upto: how many scans it may process until `go_on`, so that it waits there, however busy the machine is.
+    checkpoints: of the real pipeline, by kind, instead of the one in miniature.
     """
 
-    def __init__(self, registry: Registry, engine: str, delay: float = DELAY, upto: int = SCANS):
+    def __init__(
+        self,
+        registry: Registry,
+        engine: str,
+        delay: float = DELAY,
+        upto: int = SCANS,
+        checkpoints: Mapping[str, Path] | None = None,
+    ):
         self.mark = uuid.uuid4().hex
         self.gate = registry.folder.parent / f"gate {self.mark}"
         self.go_on(upto)
         self.process = subprocess.Popen(
-            [sys.executable, SUPPORT / "run_scans.py", registry.folder, engine, str(delay), self.gate],
+            [
+                sys.executable, SUPPORT / "run_scans.py", registry.folder, engine, str(delay), self.gate,
+                *(f"{kind}={path}" for kind, path in (checkpoints or {}).items()),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "CALLIPER_TEST_MARK": self.mark},
-        )
+        )  # fmt: skip
 
     def go_on(self, upto: int) -> None:
         fresh = self.gate.with_suffix(".new")
@@ -237,3 +249,87 @@ def test_killed_at_twenty_moments(registry, unharmed, seconds, fraction: float) 
 @pytest.mark.parametrize("fraction", np.random.default_rng(12).uniform(0.5, 1.05, size=5).round(3))
 def test_killed_on_dask(registry, unharmed, seconds, fraction: float) -> None:
     kill_and_go_on(registry, unharmed, "dask", [fraction * seconds["dask"]])
+
+
+# With real networks ---------------------------------------------------------------------------------------------------
+
+PEOPLE = 24
+NOBODY = 7  # of whom there is no one to be seen
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("networks")
+    return {kind: write_small(folder, kind) for kind in ("segmenter", "avatar", "estimator")}
+
+
+def people_study(registry: Registry) -> ScanStudy:
+    return ScanStudy(
+        registry, PEOPLE, consents=CONSENTS, photo=lambda n, view: bright_person(-n if n == NOBODY else n, view)
+    )
+
+
+@pytest.fixture(scope="session")
+def unharmed_people(tmp_path_factory: pytest.TempPathFactory, networks: dict[str, Path]) -> Undisturbed:
+    """What a run with real networks leaves when nobody kills it: all but one scan have their numbers."""
+    with fresh_sqlite(tmp_path_factory.mktemp("unharmed people")) as opened:
+        study = people_study(opened)
+        assert RunProcess(opened, "local", upto=PEOPLE, checkpoints=networks).end() == (0, done(PEOPLE))
+        found = Undisturbed(study.outcomes(), study.files())
+    predicted = {measurand for outcome in found.outcomes.values() for measurand, *_ in outcome[-1]}
+    assert {"body_fat_percent", "waist_cm"} <= predicted
+    assert [outcome[0] for outcome in found.outcomes.values()].count("determinate") == PEOPLE - 1
+    return found
+
+
+def done(scans: int) -> str:
+    return f"finished: {scans} outcomes, 0 remaining\n"
+
+
+def kill_at_each(
+    registry: Registry, unharmed: Undisturbed, networks: dict[str, Path], engine: str, halts: list[int]
+) -> None:
+    """Kill a run as soon as it has written so many outcomes, again and again, each time in the middle of its work."""
+    study = people_study(registry)
+    written = 0
+    for halt in halts:
+        process = RunProcess(registry, engine, upto=halt, checkpoints=networks)
+        wait_until(lambda halt=halt: bool(study.rows(Run)) and len(study.rows(Outcome)) >= halt - 1)
+        assert process.process.poll() is None
+        process.kill()
+        wait_until(lambda process=process: not process.others())
+        left = check_what_is_left(study, unharmed)
+        assert written <= left <= halt < PEOPLE  # nothing is lost, nothing is done that was not to be
+        written = left
+    assert RunProcess(registry, engine, upto=PEOPLE, checkpoints=networks).end() == (0, done(PEOPLE))
+    check_the_end(study, unharmed)
+
+
+def test_killed_with_real_networks(on_sqlite, unharmed_people, networks) -> None:
+    kill_at_each(on_sqlite, unharmed_people, networks, "local", [9])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_killed_again_with_real_networks_on_both_databases(registry, unharmed_people, networks, engine: str) -> None:
+    kill_at_each(registry, unharmed_people, networks, engine, [5, 14])
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_with_real_networks(on_sqlite, unharmed_people, networks) -> None:
+    halts = np.sort(np.random.default_rng(13).choice(np.arange(1, PEOPLE), size=20, replace=False))
+    kill_at_each(on_sqlite, unharmed_people, networks, "local", [int(halt) for halt in halts])
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("dask", marks=pytest.mark.slow)])
+def test_workers_are_killed_with_real_networks(on_sqlite, unharmed_people, networks, engine: str) -> None:
+    study = people_study(on_sqlite)
+    process = RunProcess(on_sqlite, engine, upto=2, checkpoints=networks)
+    for reached, more in ((2, 12), (12, PEOPLE)):
+        wait_until(lambda reached=reached: bool(study.rows(Run)) and len(study.rows(Outcome)) >= reached)
+        find = process.workers if engine == "local" else lambda: dask_workers(process)
+        wait_until(lambda find=find: bool(find()))
+        os.kill(find()[-1], signal.SIGKILL)
+        process.go_on(more)
+    assert process.end() == (0, done(PEOPLE))
+    check_the_end(study, unharmed_people)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,12 @@ def source(**words: object) -> PipelineSource:
     if HERE not in sys.path:
         sys.path.insert(0, HERE)
     return PipelineSource(tuple((name, str(word)) for name, word in words.items()), "tiny_pipeline:TinyPipeline")
+
+
+def gated_source(gate: object, checkpoints: Mapping[str, object]) -> PipelineSource:
+    """The real pipeline with these checkpoints (kind -> path), behind a gate."""
+    files = tuple((kind, str(path)) for kind, path in {"gate": gate, **checkpoints}.items())
+    return PipelineSource(files, "gated_pipeline:GatedPipeline")
 
 
 def scan_work(number: int, content: bytes = b"") -> ScanWork:
