@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import dash
 import flask
@@ -22,7 +22,7 @@ from dashboards.pages import PAGES
 from dashboards.queries import NobodyError, Queries, WaitingError
 from dashboards.security import protect
 from dashboards.settings import Settings, session_secret
-from dashboards.view import Chart, Grid, Page, Part, View, is_block, split_query
+from dashboards.view import Chart, Folded, Grid, Page, Part, View, is_block, split_query
 from studies.errors import CalliperError, StorageError
 from studies.registry.catalogue import list_studies
 from studies.registry.jobs import file_job, job
@@ -180,6 +180,9 @@ def _component(view: View, part: Part) -> Any:
         return chart.render(part, view.csv(part.id))
     if isinstance(part, Grid):
         return html.Div([_component(view, inner) for inner in part.parts], className="grid")
+    if isinstance(part, Folded):
+        inner = [_component(view, inside) for inside in part.parts]
+        return html.Details([html.Summary(part.title), *inner], className="folded")
     if is_block(part):
         return text.block(part, csv=view.csv)
     return part
@@ -201,6 +204,12 @@ def _framed(view: View, content: list[Any]) -> html.Div:
         return frame(view, PAGES, content, title=view.page.title, banner=banner)
     except CalliperError:
         return plain([html.H1("Calliper"), *content], view.account, local=view.local)
+
+
+def _with_job(search: str | None, job_: int) -> str:
+    """The query of an address with the job that was just asked for, so that the page is made anew; filters stay."""
+    kept = [(name, value) for name, value in parse_qsl((search or "").lstrip("?")) if name != "job"]
+    return f"?{urlencode([*kept, ('job', job_)])}"
 
 
 # Callbacks ------------------------------------------------------------------------------------------------------------
@@ -246,29 +255,32 @@ def _register_callbacks(app: Dash) -> None:
     )
 
     @app.callback(
-        Output("_pages_location", "search", allow_duplicate=True),
-        Input({"type": "make-report", "kind": ALL, "study": ALL}, "n_clicks"),
+        Output("_pages_location", "href", allow_duplicate=True),
+        Input({"type": "make-report", "kind": ALL, "study": ALL, "runs": ALL}, "n_clicks"),
+        State("_pages_location", "search"),
         prevent_initial_call=True,
     )
-    def make_report(clicks: list[int]) -> Any:
+    def make_report(clicks: list[int], search: str | None) -> Any:
         asked = dash.ctx.triggered_id
         if not any(clicks) or not whoever().may("analyst"):
             return dash.no_update
-        filed = file_job(_queries().registry, "report", asked["study"], {"kind": asked["kind"]}, by=whoever().name)
-        return f"?job={filed.id}"
+        wanted = {"kind": asked["kind"], "runs": [int(run) for run in asked["runs"].split(",") if run]}
+        filed = file_job(_queries().registry, "report", asked["study"], wanted, by=whoever().name)
+        return f"/study/{quote(asked['study'], safe='')}/reports{_with_job(search, filed.id)}"
 
     @app.callback(
         Output("_pages_location", "search", allow_duplicate=True),
         Input({"type": "start-run", "study": ALL}, "n_clicks"),
         State({"type": "run-checkpoint", "kind": ALL}, "value"),
+        State("_pages_location", "search"),
         prevent_initial_call=True,
     )
-    def start_run(clicks: list[int], checkpoints: list[str | None]) -> Any:
+    def start_run(clicks: list[int], checkpoints: list[str | None], search: str | None) -> Any:
         if not any(clicks) or not whoever().may("analyst"):
             return dash.no_update
         wanted = {"checkpoints": [name for name in checkpoints if name]}
         filed = file_job(_queries().registry, "run", dash.ctx.triggered_id["study"], wanted, by=whoever().name)
-        return f"?job={filed.id}"
+        return _with_job(search, filed.id)
 
     @app.callback(
         Output({"type": "job", "id": MATCH}, "children"),

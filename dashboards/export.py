@@ -11,13 +11,15 @@ from sqlalchemy import select
 
 from dashboards.access import message, whoever
 from dashboards.components.text import records
+from dashboards.looks import record_look
 from dashboards.pages import PAGES
 from dashboards.pages.subject import PHOTOS_FOR
 from dashboards.queries import NobodyError, Queries, WaitingError
-from dashboards.view import Chart, Grid, Page, Part, View, split_query
-from reports.document import Section, Table, walk
+from dashboards.view import Chart, Folded, Grid, Page, Part, View, split_query
+from reports.document import Figure, Section, Table, walk
 from reports.results import results_json
 from studies.readers import guard_formulas
+from studies.registry.audit import record_export
 from studies.registry.catalogue import find_study
 from studies.registry.reports import find_report
 from studies.registry.schema import Photo, Scan, Silhouette, Subject, Visit
@@ -79,6 +81,8 @@ def _picture(queries: Queries, study: str, subject: str, scan: int, kind: str, s
         row = connection.execute(query).one_or_none()
     if row is None:
         return message("There is no such picture.", "It may have been deleted, by consent.", 404)
+    # The page of the subject has been recorded; who asks for a picture alone is recorded as well.
+    queries.registry_write(lambda registry: record_look(registry, study, subject, whoever().name, page="picture"))
     try:
         content = queries.registry.photos.read(row.sha256, row.media_type)
     except FileNotFoundError:
@@ -97,13 +101,15 @@ def _csv(queries: Queries, page: Page, study: str, item: str, name: str) -> Resp
     if not view.account.may(page.role):
         return message("This file is not for you.", f"It is for the role {page.role}.", 403)
     try:
-        frame = next((_frame(part) for part in _parts(page.build(view)) if part.id == name), None)
+        frame = next((_frame(part) for known, part in _parts(page.build(view)) if known == name), None)
     except WaitingError:
         return message("The analysis is being made.", "Try again in a moment.", 503)
     except NobodyError as error:
         return message(error.what, error.remedy or "", 404)
     if frame is None:
         return message("There is no such table or chart.", f"The page {page.title} has none called '{name}'.", 404)
+    if not page.of_item:  # of a subject the look itself is recorded
+        _record_export(queries, study, f"{page.slug}/{name}.csv")
     # A spreadsheet would run what begins like a formula.
     text = [column for column in frame if not pd.api.types.is_numeric_dtype(frame[column])]
     frame = frame.assign(**{column: guard_formulas(frame[[column]].astype("str"))[column] for column in text})
@@ -113,18 +119,36 @@ def _csv(queries: Queries, page: Page, study: str, item: str, name: str) -> Resp
 def _results(queries: Queries, study: str) -> Response | tuple[str, int]:
     try:
         view = _view(queries, next(page for page in PAGES if page.measurands), study, "")
-        return _file(results_json(view.selection.results), f"{study}-results.json", "application/json")
+        content = results_json(view.selection.results)
     except WaitingError:
         return message("The analysis is being made.", "Try again in a moment.", 503)
+    _record_export(queries, study, "results.json")
+    return _file(content, f"{study}-results.json", "application/json")
 
 
-def _parts(parts: list[Part]) -> Iterator[Chart | Table]:
+def _record_export(queries: Queries, study: str, name: str) -> None:
+    """Note who takes what out of the study. Filters stand in the trail as well, since they may tell of few people."""
+    who, query = whoever().name, request.query_string.decode("ascii", "replace")
+    queries.registry_write(
+        lambda registry: record_export(registry, "page", name, study=study, actor=who, filters=query or None)
+    )
+
+
+def _parts(parts: list[Part]) -> Iterator[tuple[str, Chart | Table]]:
+    """What can be exported, by its name; the data of a print figure are the table that follows it."""
     for part in parts:
         if isinstance(part, Chart | Table):
-            yield part
+            yield part.id, part
         elif isinstance(part, Section):
-            yield from (inner for inner in walk([part]) if isinstance(inner, Table))
-        elif isinstance(part, Grid):
+            figures: list[str] = []
+            for inner in walk([part]):
+                if isinstance(inner, Figure):
+                    figures.append(inner.id)
+                elif isinstance(inner, Table):
+                    yield inner.id, inner
+                    yield from ((name, inner) for name in figures)
+                    figures = []
+        elif isinstance(part, Grid | Folded):
             yield from _parts(list(part.parts))
 
 

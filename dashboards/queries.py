@@ -36,6 +36,7 @@ from studies.errors import DataError, StorageError, UsageError
 from studies.registry.catalogue import find_study
 from studies.registry.frames import finished_run
 from studies.registry.jobs import JobRecord, file_job, newest_jobs
+from studies.registry.leakage import LEAKAGE, notes_of_run
 from studies.registry.provenance import study_provenance
 from studies.registry.workspace import Registry
 from studies.runs.listing import find_run, list_runs
@@ -241,7 +242,9 @@ class Queries:
 
             def make() -> tuple[str, list[dict[str, Any]]]:
                 runs = [row for row in list_runs(self.registry, connection, found) if row["finished"]]
-                return " ".join(study_provenance(connection, found.id)), runs
+                leaks = notes_of_run(connection, found, runs[-1]["run"]) if runs else []
+                told = [*study_provenance(connection, found.id), *(note for note in leaks if note.startswith(LEAKAGE))]
+                return " ".join(told), runs
 
             return self._others.get(("about", version, study), make)
 
@@ -305,6 +308,7 @@ def _select(analysis: Analysis, filters: Filters) -> Selection:
     index = whole["index"]
     others = [name for name in tests if name != index]
     kept = {key: whole[key] for key in ("calliper", "study", "plan", "data", "measurand", "reference", "index")}
+    leaks = [note for note in whole["notes"][1:] if note.startswith(LEAKAGE)]
     results = {
         **kept,
         **({"exploratory": True} if whole.get("exploratory") else {}),
@@ -312,6 +316,6 @@ def _select(analysis: Analysis, filters: Filters) -> Selection:
         "filters": filters.to_query(),
         "tests": tests,
         "comparisons": selection.compare(rows, index, others) if index in tests else [],
-        "notes": [*whole["notes"][:1], f"Filters are set. {selection.INTERVALS}"],
+        "notes": [*whole["notes"][:1], *leaks, f"Filters are set. {selection.INTERVALS}"],
     }
     return Selection(analysis, filters, results, mask, rows, filtered=True)

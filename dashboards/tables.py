@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, case, distinct, func, select
+from sqlalchemy import Connection, case, distinct, func, or_, select, tuple_
 
 from studies.registry.frames import finished_run
 from studies.registry.schema import (
+    AuditEvent,
     Device,
     IngestBatch,
     Outcome,
@@ -23,6 +26,23 @@ from studies.registry.schema import (
     Subject,
     Visit,
 )
+
+
+def changes(
+    connection: Connection, study: str, kinds: Collection[tuple[str, str]], most: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """The number of the newest event of the trail, and the newest events of some kinds (action, entity) that concern a
+    study, newest first; checkpoints belong to all studies."""
+    newest = connection.execute(select(func.max(AuditEvent.id))).scalar_one() or 0
+    mine = or_(AuditEvent.study == study, (AuditEvent.study.is_(None)) & (AuditEvent.entity == "checkpoint"))
+    query = (
+        select(AuditEvent.id, AuditEvent.at, AuditEvent.actor, AuditEvent.action, AuditEvent.entity,
+               AuditEvent.entity_key, AuditEvent.detail)
+        .where(mine, tuple_(AuditEvent.action, AuditEvent.entity).in_(list(kinds)))
+        .order_by(AuditEvent.id.desc()).limit(most)
+    )  # fmt: skip
+    found = [dict(row) for row in connection.execute(query).mappings()]
+    return newest, [{**row, "detail": json.loads(row["detail"])} for row in found]
 
 
 def missing_of_subjects(connection: Connection, study_id: int) -> tuple[int, list[tuple[str, int]]]:
@@ -65,25 +85,32 @@ def ingests(connection: Connection, study_id: int) -> list[Any]:
 
 
 def quarantined(connection: Connection, study_id: int, most: int | None = None) -> tuple[int, list[dict[str, Any]]]:
-    """How many rows are refused, and the newest of them with reasons and remedies."""
+    """How many rows are refused, and the faults of the newest of them: which ingest, where, why, and what to do."""
     mine = QuarantinedRow.study_id == study_id
     total = connection.execute(select(func.count()).select_from(QuarantinedRow).where(mine)).scalar_one()
-    query = select(QuarantinedRow.__table__).where(mine).order_by(QuarantinedRow.id.desc()).limit(most)
+    query = (
+        select(QuarantinedRow.source, QuarantinedRow.source_row, QuarantinedRow.reasons, IngestBatch.number)
+        .join(IngestBatch, QuarantinedRow.batch_id == IngestBatch.id)
+        .where(mine)
+        .order_by(QuarantinedRow.id.desc())
+        .limit(most)
+    )
     rows = []
     for row in connection.execute(query):
         for reason in row.reasons:
-            rows.append(
-                {
-                    "file": row.source,
-                    "row": row.source_row,
-                    "column": reason.get("column"),
-                    "value": reason.get("value"),
-                    "rule": reason.get("rule"),
-                    "reason": reason.get("reason"),
-                    "remedy": reason.get("remedy"),
-                }
-            )
+            place = {"ingest": row.number, "file": row.source, "row": row.source_row}
+            rows.append(place | {key: reason.get(key) for key in ("column", "value", "rule", "reason", "remedy")})
     return total, rows
+
+
+def in_quarantine(connection: Connection, study_id: int) -> dict[int, int]:
+    """Batch -> how many of its rows are refused still."""
+    query = (
+        select(QuarantinedRow.batch_id, func.count())
+        .where(QuarantinedRow.study_id == study_id)
+        .group_by(QuarantinedRow.batch_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def capture_quality(connection: Connection, study_id: int) -> tuple[int | None, list[dict[str, Any]]]:
@@ -115,6 +142,27 @@ def capture_quality(connection: Connection, study_id: int) -> tuple[int | None, 
         .order_by(Site.code, Device.code)
     )
     return number, [dict(row) for row in connection.execute(query).mappings()]
+
+
+def capture_findings(connection: Connection, study_id: int, run: int | None) -> dict[tuple[str, str], dict[str, int]]:
+    """(site, phone) -> what was found wrong with the pictures of how many scans, in a run; "any" is any of it."""
+    query = (
+        select(func.coalesce(Site.code, "not stated"), Device.code, Outcome.quality)
+        .select_from(Outcome)
+        .join(Run, Outcome.run_id == Run.id)
+        .join(Scan, Outcome.scan_id == Scan.id)
+        .join(Visit, Scan.visit_id == Visit.id)
+        .join(Subject, Visit.subject_id == Subject.id)
+        .outerjoin(Site, Subject.site_id == Site.id)
+        .join(Device, Scan.device_id == Device.id)
+        .where(Run.study_id == study_id, Run.number == run)
+    )
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for site, phone, quality in connection.execute(query):
+        counts = found.setdefault((site, phone), {"any": 0})
+        for reason in {"any", *(item["reason"] for item in quality)} if quality else ():
+            counts[reason] = counts.get(reason, 0) + 1
+    return found
 
 
 def subject(connection: Connection, study_id: int, code: str) -> Any | None:

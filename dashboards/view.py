@@ -28,6 +28,14 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """Parts that are shown when asked for."""
+
+    title: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
 class View:
     """One request for a page. options: what stands in the address beside the filters, such as the method."""
 
@@ -113,4 +121,4 @@ def is_block(part: Part) -> bool:
     return isinstance(part, Block | Section)
 
 
-__all__ = ["Chart", "Grid", "Page", "Part", "View", "is_block", "split_query"]
+__all__ = ["Chart", "Folded", "Grid", "Page", "Part", "View", "is_block", "split_query"]

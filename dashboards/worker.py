@@ -66,7 +66,8 @@ def report(registry: Registry, job: JobRecord, progress: JobProgress) -> dict[st
     from reports.kinds import Order, build
     from reports.registered import register_report
 
-    made = build(registry, job.parameters["kind"], Order(job.study), progress=progress)
+    order = Order(job.study, tuple(job.parameters.get("runs") or ()))
+    made = build(registry, job.parameters["kind"], order, progress=progress)
     with progress.stage("Writing the report"):
         files = register_report(registry, job.study, made, formats=("html", "pdf", "json"))
     return {"files": {kind: path.name for kind, path in files.items()}}

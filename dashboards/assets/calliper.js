@@ -56,18 +56,97 @@
     }
   } });
 
-  document.addEventListener("click", function (event) {
-    var button = event.target.closest && event.target.closest("[data-image]");
-    if (!button) { return; }
-    var name = button.getAttribute("data-chart");
+  /* Charts and figures as files ------------------------------------------------------------------------------- */
+
+  function wrapped(text, most) {
+    var lines = [], line = "";
+    text.split(/\s+/).forEach(function (word) {
+      if (line && (line + " " + word).length > most) { lines.push(line); line = word; }
+      else { line = line ? line + " " + word : word; }
+    });
+    return line ? lines.concat(line) : lines;
+  }
+
+  function textOf(selector) {
+    var found = document.querySelector(selector);
+    return found ? found.textContent.trim() : "";
+  }
+
+  function escaped(text) {
+    return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  }
+
+  function saveChart(button) {
+    /* On paper's own ground, with what the page says around the chart: a file goes where the page is not seen. */
+    var name = button.getAttribute("data-chart"), kind = button.getAttribute("data-image");
     var graph = document.querySelector("#chart-" + CSS.escape(name) + " .js-plotly-plot");
     if (!graph || !window.Plotly) { return; }
-    var size = graph.getBoundingClientRect();
-    window.Plotly.downloadImage(graph, {
-      format: button.getAttribute("data-image"), filename: name, width: Math.round(size.width),
-      height: Math.round(size.height), scale: button.getAttribute("data-image") === "png" ? 2 : 1
+    var size = graph.getBoundingClientRect(), width = Math.max(Math.round(size.width), 420);
+    var most = Math.floor(width / 6.8), shown = textOf("#filters summary .small");
+    var own = button.closest("figure"), heading = own.querySelector("h3").textContent;
+    document.querySelectorAll("main h2").forEach(function (above) {
+      /* Of headings that stand before the chart the last one counts. */
+      if (above.compareDocumentPosition(own) & Node.DOCUMENT_POSITION_FOLLOWING) { own.section = above.textContent; }
     });
+    if (own.section) { heading = own.section + ": " + heading; }
+    var lines = wrapped(heading, Math.floor(width / 8.8)).map(
+      function (line) { return "<b>" + escaped(line) + "</b>"; });
+    var less = wrapped("Study " + textOf(".study") + (shown ? "; filters: " + shown : "") + ". " + textOf(".banner"), most);
+    lines = lines.concat(less.map(function (line) { return '<span style="font-size:11px">' + escaped(line) + "</span>"; }));
+    var more = 19 * lines.length + 12, height = Math.round(size.height) + more, layout = JSON.parse(JSON.stringify(graph.layout));
+    layout.paper_bgcolor = "#ffffff";
+    layout.margin = Object.assign({}, layout.margin, { t: ((layout.margin || {}).t || 10) + more });
+    layout.title = {
+      text: lines.join("<br>"), font: { size: 14 }, x: 0, xref: "container", xanchor: "left", pad: { l: 12 },
+      y: 1 - 14 / height, yref: "container", yanchor: "top", automargin: false
+    };
+    layout.autosize = false;
+    window.Plotly.downloadImage({ data: graph.data, layout: layout, config: { staticPlot: true } }, {
+      format: kind, filename: name, width: width, height: height, scale: kind === "png" ? 2 : 1
+    });
+  }
+
+  function save(address, filename) {
+    var link = document.createElement("a");
+    link.href = address;
+    link.download = filename;
+    document.body.appendChild(link);
+    link.click();
+    link.remove();
+  }
+
+  function saveFigure(button) {
+    var name = button.getAttribute("data-figure"), kind = button.getAttribute("data-image");
+    document.getElementById(name).querySelectorAll("img").forEach(function (image, place) {
+      var file = name + (place ? "-" + (place + 1) : "") + "." + kind;
+      if (kind === "svg") { save(image.src, file); return; }
+      var canvas = document.createElement("canvas"), scale = 2, ink = canvas.getContext("2d");
+      canvas.width = image.naturalWidth * scale;
+      canvas.height = image.naturalHeight * scale;
+      ink.fillStyle = "#ffffff";
+      ink.fillRect(0, 0, canvas.width, canvas.height);
+      ink.drawImage(image, 0, 0, canvas.width, canvas.height);
+      save(canvas.toDataURL("image/png"), file);
+    });
+  }
+
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest && event.target.closest("[data-image]");
+    if (button) { (button.hasAttribute("data-figure") ? saveFigure : saveChart)(button); }
   });
+
+  /* Names for fields that Dash draws without them: what stands beside a list or a slider is its name. */
+  function nameFields() {
+    document.querySelectorAll(".field > .label, .slider > .label").forEach(function (label) {
+      if (!label.id) { label.id = "label-" + nameFields.made++; }
+      label.parentElement.querySelectorAll("button.dash-dropdown, [role=slider], input").forEach(function (field) {
+        var name = field.id && field.matches("button") ? label.id + " " + field.id : label.id;
+        if (field.getAttribute("aria-labelledby") !== name) { field.setAttribute("aria-labelledby", name); }
+      });
+    });
+  }
+  nameFields.made = 0;
+  new MutationObserver(nameFields).observe(document.documentElement, { childList: true, subtree: true });
 
   function loadAgain() {
     /* Not again and again: without cookies every answer is the same. */

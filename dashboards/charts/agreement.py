@@ -299,7 +299,8 @@ def identity_chart(
         ),
     }
     named = partial(pairs.named, reference=x, test=y)
-    return Chart(f"identity-{method.name}", sentence(who), figure, alt, named, "", 360, (drawn,))
+    title = f"{sentence(who)} (n = {count(len(x))})"
+    return Chart(f"identity-{method.name}", title, figure, alt, named, "", 360, (drawn,))
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------

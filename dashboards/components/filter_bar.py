@@ -30,7 +30,7 @@ def filter_bar(view: View) -> html.Details | None:
     if runs:
         fields.append(_run(runs, filters.run))
     set_now = filters.said()
-    said = "; ".join(set_now) if set_now else "none set: everybody is shown"
+    said = "; ".join(set_now) if set_now else "none, everybody is shown"
     clear = [
         html.Button("Clear all filters", type="button", id="clear-filters", className="tool", n_clicks=0)
     ] if set_now or filters.run else []  # fmt: skip

@@ -117,14 +117,31 @@ def block(item: Block | Section, level: int = 2, *, csv: Callable[[str], str] | 
         case Table():
             return table(item, csv=csv(item.id) if csv else None)
         case Figure():
-            drawn = [
-                html.Img(src=_picture(panel), alt=clean(panel.alt), width=round(panel.width * 1.34))
-                for panel in item.panels
-            ]
-            return html.Figure(
-                [html.Div(drawn, className="drawing"), html.Figcaption(inlines(item.caption))], id=item.id
-            )
+            return figure(item, csv=csv(item.id) if csv else None)
     raise TypeError(f"{type(item).__name__} is drawn by another part of the dashboard")
+
+
+def figure(item: Figure, *, csv: str | None = None) -> html.Figure:
+    """A print figure with its tools; the panels are exported as the reports draw them."""
+    drawn = [
+        html.Img(src=_picture(panel), alt=clean(panel.alt), width=round(panel.width * 1.34)) for panel in item.panels
+    ]
+    said = text_of(item.caption)
+    tools = [
+        html.Button(kind.upper(), type="button", className="tool",
+                    **{"data-image": kind, "data-figure": item.id, "aria-label": f"{kind.upper()} of: {said}"})
+        for kind in ("svg", "png")
+    ]  # fmt: skip
+    if csv:
+        tools.append(html.A("CSV", href=csv, className="tool", download="", **{"aria-label": f"CSV of: {said}"}))
+    return html.Figure(
+        [
+            html.Div([html.Figcaption(inlines(item.caption)), html.Div(tools, className="tools")],
+                     className="caption-row"),
+            html.Div(drawn, className="drawing"),
+        ],
+        id=item.id,
+    )  # fmt: skip
 
 
 def _picture(panel: Panel) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -9,9 +10,11 @@ from dash import dcc, html
 
 from dashboards.components.problem import problem, progress
 from dashboards.components.switches import switch
+from dashboards.components.text import Exact, exact, whole
+from dashboards.filters import address
 from dashboards.view import Page, Part, View
-from reports.document import Badge, Callout, Column, Inlines, Paragraph, Row, Section, Small, Table
-from reports.wording import count, estimate_of, interval, number, p_text, sentence
+from reports.document import Badge, Callout, Column, Inlines, Paragraph, Row, Section, Table
+from reports.wording import count, number, p_text, sentence
 from studies.registry.catalogue import find_study
 from studies.registry.checkpoints import CURRENT, CheckpointRecord, all_checkpoints
 from studies.registry.jobs import newest_jobs
@@ -28,7 +31,8 @@ def build(view: View) -> list[Part]:
         runs = list_runs(view.queries.registry, connection, study)
         jobs = newest_jobs(connection, view.study, kinds=("run",))
     known = all_checkpoints(view.queries.registry)
-    parts: list[Part] = [_runs(runs)]
+    parts: list[Part] = [_runs(view, runs)]
+    parts += [_checkpoints(known, runs)] if known else []
     active = [job for job in jobs if job.active]
     if view.account.may("analyst"):
         parts.append(_starter(view, known, bool(active)))
@@ -39,22 +43,30 @@ def build(view: View) -> list[Part]:
     if len(usable) < 2:
         return [
             *parts,
-            Section("compare", "Comparison", (Paragraph("Two runs with predictions can be compared here."),)),
+            Section(
+                "compare",
+                "Comparison",
+                (
+                    Paragraph(
+                        "Once two runs have predictions, any two can be compared here on the scans that both saw."
+                    ),
+                ),
+            ),
         ]
     return [*parts, *_comparison(view, usable)]
 
 
-def _runs(runs: list[dict[str, Any]]) -> Part:
+def _runs(view: View, runs: list[dict[str, Any]]) -> Part:
     if not runs:
         return Paragraph("No run has been made of this study's scans yet.")
     rows = tuple(
         Row(
             (
-                f"Run {row['run']}",
+                _run(view, row),
                 row["checkpoints"] or "–",
                 Badge(row["status"], "good" if row["status"] == "finished" else "unsure"),
-                row["started"],
-                row["finished"] or "–",
+                whole(row["started"]),
+                whole(row["finished"] or "–"),
                 *(count(row[key]) for key in ("determinate", "indeterminate", "unreachable")),
             )
         )
@@ -68,7 +80,39 @@ def _runs(runs: list[dict[str, Any]]) -> Part:
         Column("Finished (UTC)"),
         *(Column(name, "right", "Scans") for name in ("Determinate", "Indeterminate", "Unreachable")),
     )
-    return Table("table-runs", "Every run, oldest first.", columns, rows)
+    return Table("table-runs", "Every run, oldest first; its number leads to its agreement.", columns, rows)
+
+
+def _run(view: View, row: dict[str, Any]) -> Inlines:
+    """The number of a run, leading to its numbers where it is finished."""
+    title = f"Run {row['run']}"
+    if not row["finished"] or not row["determinate"]:
+        return title
+    path = f"/study/{quote(view.study, safe='')}/agreement"
+    return (dcc.Link(title, href=address(path, replace(view.filters, run=row["run"]))),)
+
+
+def _checkpoints(known: list[CheckpointRecord], runs: list[dict[str, Any]]) -> Table:
+    """Every checkpoint, and the runs of this study that it made."""
+    rows = []
+    for record in known:
+        made = [str(row["run"]) for row in runs if record.reference in (row["checkpoints"] or "").split(", ")]
+        rows.append(
+            Row(
+                (
+                    record.reference,
+                    sentence(record.card.kind),
+                    ", ".join(record.aliases) or "–",
+                    f"{record.card.created:%Y-%m-%d}",
+                    record.card.licence,
+                    ", ".join(made) or "none",
+                    record.card.weights_sha256[:16],
+                )
+            )
+        )
+    names = ("Checkpoint", "Kind", "Alias", "Made", "Licence", "Runs", "SHA-256 of the weights")
+    said = "Every checkpoint that can be run here. Who it was trained on, and its limits, stand in the model cards."
+    return Table("table-checkpoints", said, tuple(Column(name) for name in names), tuple(rows))
 
 
 def _starter(view: View, known: list[CheckpointRecord], busy: bool) -> Any:
@@ -134,15 +178,13 @@ def _comparison(view: View, usable: list[int]) -> list[Part]:
     pp = "pp" if unit == "%" else unit
     overall = found["overall"]
     parts: list[Part] = [head, switches, Paragraph(found["sentence"], lead=True), _overall(found, overall, pp)]
+    if view.account.may("analyst"):
+        key = {"type": "make-report", "kind": "comparison", "study": view.study, "runs": f"{before},{after}"}
+        button = html.Button("Make a report of this comparison", type="button", className="primary", n_clicks=0, id=key)
+        parts.append(html.P(button))
     parts += [_by_group(found, name, part, pp) for name, part in found["subgroups"].items() if part["by_group"]]
     parts += [_moved(view, found), *(Paragraph(note) for note in found["notes"])]
     return parts
-
-
-def _cell(item: dict[str, Any], places: int) -> Inlines:
-    found = estimate_of(item)
-    between = interval(found, places)
-    return (number(found["estimate"], places), *([" ", Small(f"({between})", below=True)] if between else []))
 
 
 def _overall(found: dict[str, Any], overall: dict[str, Any], pp: str) -> Table:
@@ -150,9 +192,8 @@ def _overall(found: dict[str, Any], overall: dict[str, Any], pp: str) -> Table:
         Row(
             (
                 f"{title}{'' if key == 'ccc' else f' ({pp})'}",
-                *(_cell(overall[side][key], places) for side in ("baseline", "candidate", "difference")),
-                p_text(overall["p_value"][key]),
-                p_text(overall["p_adjusted"][key]),
+                *(exact(overall[side][key], places) for side in ("baseline", "candidate", "difference")),
+                *(Exact(p_text(overall[p][key]), overall[p][key]) for p in ("p_value", "p_adjusted")),
             )
         )
         for key, (title, places) in _METRICS.items()
@@ -170,7 +211,7 @@ def _by_group(found: dict[str, Any], name: str, part: dict[str, Any], pp: str) -
             rows.append(Row((group, "not shown", "", "", "", "")))
             continue
         tone = _VERDICTS.get(item["verdict"], "neutral")
-        cells = [_cell(item[side]["mae"], 2) for side in ("baseline", "candidate", "difference")]
+        cells = [exact(item[side]["mae"], 2) for side in ("baseline", "candidate", "difference")]
         rows.append(Row((group, count(item["n"]), *cells, Badge(item["verdict"], tone))))
     columns = (
         Column(str(part["label"])),
@@ -191,9 +232,13 @@ def _by_group(found: dict[str, Any], name: str, part: dict[str, Any], pp: str) -
 def _moved(view: View, found: dict[str, Any]) -> Section:
     rows = []
     for row in found["moved"][:_MOVED]:
-        link = dcc.Link(row["subject_id"], href=f"/study/{view.study}/subject/{quote(str(row['subject_id']), safe='')}")
+        path = "/".join(quote(part, safe="") for part in ("study", view.study, "subject", str(row["subject_id"])))
+        link = dcc.Link(row["subject_id"], href=address(f"/{path}", view.filters))
         closer = "–" if row["change_of_error"] is None else "candidate" if row["change_of_error"] < 0 else "baseline"
-        values = [number(row[key], 1) for key in ("baseline", "candidate", "change", "reference")]
+        values = [
+            "–" if row[key] is None else Exact(number(row[key], 1), row[key])
+            for key in ("baseline", "candidate", "change", "reference")
+        ]
         rows.append(Row(((link,), row["visit"], row["scan"], *values, closer)))
     columns = (
         Column("Subject"),

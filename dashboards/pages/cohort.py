@@ -9,23 +9,25 @@ import pandas as pd
 
 from dashboards import tables
 from dashboards.components.chart import Chart, axis, layout
-from dashboards.view import Grid, Page, Part, View
+from dashboards.components.text import exact, whole
+from dashboards.view import Folded, Grid, Page, Part, View
 from reports.bound import Bound
-from reports.document import Badge, Callout, Column, Paragraph, Row, Section, Table
+from reports.document import Badge, Block, Callout, Column, Inlines, Paragraph, Row, Section, Small, Table
 from reports.figures import PALETTE
 from reports.sections.participants import exclusions, participants
-from reports.wording import count, group_label, sentence, unit_of_values
+from reports.wording import ABSENT, count, group_label, sentence, unit_of_values
 from studies.measurands import MEASURANDS
 from studies.registry.catalogue import find_study
+from validation.proportions import wilson
 
-_MOST = 200
+_MOST = 500
 _BINS = 16
 
 
 def build(view: View) -> list[Part]:
     chosen = view.selection
     # The flow is of everybody: a filter takes nobody out of a study.
-    whole = Bound(chosen.analysis.results, chosen.analysis.pairs)
+    everybody = Bound(chosen.analysis.results, chosen.analysis.pairs)
     parts: list[Part] = []
     if chosen.filtered:
         said = "The filters hold for the distributions. All else on this page is of the whole study."
@@ -36,10 +38,14 @@ def build(view: View) -> list[Part]:
         readings = tables.readings_by_method(connection, study.id)
         batches = tables.ingests(connection, study.id)
         refused = tables.quarantined(connection, study.id, _MOST)
-        quality = tables.capture_quality(connection, study.id)
-    parts += [participants(whole), exclusions(whole)]
-    parts += [Section("distributions", "Distributions", ()), Grid(tuple(_distributions(view, whole)))]
-    parts += [_missing(missing, readings), _quality(*quality), _ingests(batches), _quarantine(*refused)]
+        waiting = tables.in_quarantine(connection, study.id)
+        run, quality = tables.capture_quality(connection, study.id)
+        key = ("findings", chosen.analysis.key, run)
+        findings = view.queries.once(key, lambda: tables.capture_findings(connection, study.id, run))
+    parts += [participants(everybody), exclusions(everybody)]
+    parts += [Section("distributions", "Distributions", ()), Grid(tuple(_distributions(view, everybody)))]
+    parts += [_missing(missing, readings), _quality(run, quality, findings), _ingests(batches, waiting)]
+    parts += _quarantine(*refused)
     return parts
 
 
@@ -137,62 +143,92 @@ def _missing(subjects: tuple[int, list[tuple[str, int]]], readings: list[dict[st
     return Section("missing", "Missing data", (first, second))
 
 
-def _quality(run: int | None, found: list[dict[str, Any]]) -> Section:
+def _quality(run: int | None, found: list[dict[str, Any]], findings: dict[tuple[str, str], dict[str, int]]) -> Section:
     if not found:
         return Section("quality", "Capture quality", (Paragraph("The study has no scans."),))
-    keys = ("scans", "all_views", *(("determinate", "indeterminate") if run else ()), "flagged")
+    rows = []
+    for row in found:
+        scans = int(row["scans"] or 0)
+        cells: list[Inlines] = [count(scans), _share(int(row["all_views"] or 0), scans)]
+        if run:
+            looked = int(row["determinate"] or 0) + int(row["indeterminate"] or 0)
+            faulty = findings.get((row["site"], row["phone"]), {}).get("any", 0)
+            cells += [_share(int(row["indeterminate"] or 0), looked), _share(faulty, looked)]
+        rows.append(Row((row["site"], row["phone"] or "not stated", *cells, count(int(row["flagged"] or 0)))))
+    said = f"Scans by site and phone, and what became of them in run {run}" if run else "Scans by site and phone"
+    heads = ["With all four views (%)", *(["Indeterminate (%)", "With a finding (%)"] if run else [])]
+    columns = (
+        Column("Site"), Column("Phone"), Column("Scans", "right"), *(Column(head, "right") for head in heads),
+        Column("Flagged at ingest", "right"),
+    )  # fmt: skip
+    notes = [
+        "Shares with the number they are of, and Wilson's 95% intervals in brackets, as if scans were independent."
+    ]
+    if run:
+        notes.append("A finding: something about a picture that may spoil the result, though there may still be one.")
+    else:
+        notes.append("What becomes of them will stand here once a run is finished.")
+    blocks: list[Block] = [Table("table-quality", f"{said}.", columns, tuple(rows), notes=tuple(notes))]
+    if any(counts["any"] for counts in findings.values()):
+        blocks.append(_findings(run, found, findings))
+    return Section("quality", "Capture quality", tuple(blocks))
+
+
+def _findings(run: int | None, found: list[dict[str, Any]], findings: dict[tuple[str, str], dict[str, int]]) -> Table:
+    """How many scans have each finding, at each site and phone."""
+    reasons = sorted(
+        {reason for counts in findings.values() for reason in counts} - {"any"},
+        key=lambda reason: (-sum(counts.get(reason, 0) for counts in findings.values()), reason),
+    )
     rows = tuple(
-        Row((row["site"], row["phone"] or "not stated", *(count(int(row[key] or 0)) for key in keys))) for row in found
+        Row((row["site"], row["phone"] or "not stated", *(count(counts.get(reason, 0)) for reason in reasons)))
+        for row in found
+        if (counts := findings.get((row["site"], row["phone"]))) is not None
     )
-    heads = {
-        "scans": "Scans",
-        "all_views": "With all four views",
-        "determinate": "Determinate",
-        "indeterminate": "Indeterminate",
-        "flagged": "Flagged",
+    columns = (Column("Site"), Column("Phone"), *(Column(sentence(reason), "right") for reason in reasons))
+    return Table("table-findings", f"Scans with each finding of run {run}; a scan may have several.", columns, rows)
+
+
+def _share(part: int, n: int) -> Inlines:
+    """A share in percent with its interval and what it is of."""
+    if not n:
+        return ABSENT
+    found = wilson(part, n)
+    scaled = {
+        end: None if (value := getattr(found, end)) is None else 100 * value for end in ("estimate", "low", "high")
     }
-    said = (
-        f"Scans by site and phone, and what became of them in run {run}."
-        if run
-        else "Scans by site and phone; no run is finished yet."
-    )
-    columns = (Column("Site"), Column("Phone"), *(Column(heads[key], "right") for key in keys))
-    return Section("quality", "Capture quality", (Table("table-quality", said, columns, rows),))
+    return (*exact(scaled, 1), Small(f"{count(part)} of {count(n)}", below=True))
 
 
-def _ingests(batches: list[Any]) -> Section:
+def _ingests(batches: list[Any], waiting: dict[int, int]) -> Section:
     rows = []
     for batch in batches:
-        readings = batch.counts.get("readings", {})
-        cells = [count(readings.get(key)) for key in ("read", "new", "changed", "rejected", "flagged")]
         tone = "good" if batch.status in ("ingested", "unchanged") else "bad"
-        rows.append(
-            Row(
-                (
-                    str(batch.number),
-                    f"{batch.finished_at:%Y-%m-%d %H:%M}",
-                    batch.actor,
-                    batch.mapping_name,
-                    Badge(batch.status, tone),
-                    *cells,
-                )
-            )
-        )
-    names = ("Read", "New", "Changed", "Rejected", "Flagged")
+        cells = (
+            batch.actor, batch.mapping_name, Badge(batch.status, tone),
+            ", ".join(source["file"] for source in batch.sources if source.get("file")) or ABSENT,
+        )  # fmt: skip
+        kinds = [(kind, counts) for kind, counts in batch.counts.items() if counts.get("read")] or [("readings", {})]
+        for place, (kind, counts) in enumerate(kinds):
+            numbers = [count(counts.get(key)) for key in ("read", "new", "changed", "rejected", "flagged")]
+            first = place == 0
+            more = (whole(f"{batch.finished_at:%Y-%m-%d %H:%M}"), *cells) if first else ("",) * 5
+            left = count(waiting.get(batch.id, 0)) if first else ""
+            rows.append(Row((str(batch.number), *more, sentence(kind), *numbers, left)))
     columns = (
-        Column("Ingest"),
-        Column("Finished (UTC)"),
-        Column("By"),
-        Column("Mapping"),
-        Column("Status"),
-        *(Column(name, "right", "Readings") for name in names),
-    )
-    return Section("ingests", "Ingests", (Table("table-ingests", "Every ingest, newest first.", columns, tuple(rows)),))
+        Column("Ingest"), Column("Finished (UTC)"), Column("By"), Column("Mapping"), Column("Status"), Column("Files"),
+        Column("Of what"),
+        *(Column(name, "right", "Rows") for name in ("Read", "New", "Changed", "Rejected", "Flagged")),
+        Column("In quarantine", "right"),
+    )  # fmt: skip
+    note = "In quarantine: rows of this ingest that were refused and are not mended yet, with their remedies below."
+    table = Table("table-ingests", "Every ingest, newest first.", columns, tuple(rows), notes=(note,))
+    return Section("ingests", "Ingests", (table,))
 
 
-def _quarantine(total: int, faults: list[dict[str, Any]]) -> Section:
+def _quarantine(total: int, faults: list[dict[str, Any]]) -> list[Part]:
     if not total:
-        return Section("quarantine", "Quarantine", (Paragraph("No row was refused."),))
+        return [Section("quarantine", "Quarantine", (Paragraph("No row was refused."),))]
     kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for fault in faults:
         kinds.setdefault((str(fault["rule"]), str(fault["remedy"])), []).append(fault)
@@ -203,8 +239,23 @@ def _quarantine(total: int, faults: list[dict[str, Any]]) -> Section:
         rows.append(Row((rule.replace("_", " "), count(len(found)), where, str(example["reason"]), remedy)))
     columns = (Column("Rule"), Column("Faults", "right"), Column("For example"), Column("Reason"), Column("What to do"))
     said = f"{count(total)} rows are in quarantine. Mend them in their file and ingest it again."
-    notes = (f"Of the newest {_MOST} rows.",) if total > _MOST else ()
-    return Section("quarantine", "Quarantine", (Table("table-quarantine", said, columns, tuple(rows), notes=notes),))
+    notes = (f"Of the newest {count(_MOST)} rows.",) if total > _MOST else ()
+    table = Table("table-quarantine", said, columns, tuple(rows), notes=notes)
+    names = ("Ingest", "File", "Row", "Column", "Value", "Reason", "What to do")
+    every = Table(
+        "table-refused",
+        f"Every fault of the {count(min(total, _MOST))} newest rows, newest first.",
+        tuple(Column(name, "right" if name == "Row" else "left") for name in names),
+        tuple(
+            Row(tuple(_text(fault[key]) for key in ("ingest", "file", "row", "column", "value", "reason", "remedy")))
+            for fault in faults
+        ),
+    )
+    return [Section("quarantine", "Quarantine", (table,)), Folded("Every refused row, and its remedy", (every,))]
+
+
+def _text(value: Any) -> str:
+    return ABSENT if value is None or value == "" else str(value)
 
 
 PAGE = Page("cohort", "Cohort and data quality", build)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from dash import html
+from dash import dcc, html
 
 from dashboards.components.problem import progress
+from dashboards.filters import address
 from dashboards.view import Page, Part, View
 from reports.document import Column, Paragraph, Row, Table
 from reports.kinds import KINDS
@@ -34,8 +35,8 @@ def build(view: View) -> list[Part]:
     for record in sorted(made, key=lambda item: -item.number):
         links: list[Any] = []
         for file in record.files:
-            address = f"/report/{quote(view.study, safe='')}/{record.number}/{quote(file['name'], safe='')}"
-            links += [html.A(file["format"].upper(), href=address, target="_blank"), " "]
+            href = f"/report/{quote(view.study, safe='')}/{record.number}/{quote(file['name'], safe='')}"
+            links += [html.A(file["format"].upper(), href=href, target="_blank"), " "]
         rows.append(
             Row(
                 (
@@ -54,20 +55,30 @@ def build(view: View) -> list[Part]:
     return [*parts, Table("table-reports", "Every report, newest first; none is ever changed.", columns, tuple(rows))]
 
 
-def _maker(view: View, busy: bool) -> html.Div:
+def _maker(view: View, busy: bool) -> html.Section:
     kinds = [kind for kind in KINDS.values() if kind.runs[0] == 0]
     buttons = [
         html.Button(
-            f"Make a {kind.title[:1].lower()}{kind.title[1:]}",
+            kind.title,
             type="button",
             className="primary",
             n_clicks=0,
             disabled=busy,
-            id={"type": "make-report", "kind": kind.name, "study": view.study},
+            id={"type": "make-report", "kind": kind.name, "study": view.study, "runs": ""},
         )
         for kind in kinds
     ]
-    return html.Div(buttons, className="switches")
+    said = (
+        "Each is made of the whole study and kept for good, as HTML, PDF and JSON. Comparisons of two runs are made on "
+    )
+    where = dcc.Link("Checkpoints", href=address(f"/study/{quote(view.study, safe='')}/checkpoints", view.filters))
+    return html.Section(
+        [
+            html.H2("Make a report"),
+            html.Div(buttons, className="buttons"),
+            html.P([said, where, "."], className="small"),
+        ]
+    )
 
 
 PAGE = Page("reports", "Reports", build, filtered=False)

@@ -103,7 +103,7 @@ def build(view: View) -> list[Part]:
     unplanned = view.selection.filtered or report.results.get("exploratory")
     margin = None if unplanned else _margin(report, division, measure, first.name)
     parts += [
-        Paragraph(_gap(report, division, first.name, measure)),
+        Section("by-group", f"By {_label(division)}", (Paragraph(_gap(report, division, first.name, measure)),)),
         Grid(
             (
                 _forest(report, division, chosen, measure, margin),

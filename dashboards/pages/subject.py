@@ -57,7 +57,11 @@ def build(view: View) -> list[Part]:
     values = _values(report, readings, predictions)
     switches = measurand_switches(view)
     parts += [html.Div(switches, className="switches")] if switches else []
-    parts += [timeline(report, values, _least_changes(report)), _readings(readings)]
+    parts += [
+        Section("over-time", "Over time", ()),
+        timeline(report, values, _least_changes(report)),
+        Section("readings", "Readings", (_readings(readings),)),
+    ]
     parts += _scans(view, scans, run, keeps_photos=person.consent == "photos")
     parts += _avatar(view, report, person, readings, predictions, scans)
     return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs_support"))
 
+from readable import faults
 from scan_study import ScanStudy
 from served import serving
 from small_checkpoints import bright_person, write_small
@@ -22,6 +25,7 @@ from dashboards.pages import PAGES
 from dashboards.settings import Settings
 from studies.registry.audit import newest_events
 from studies.registry.checkpoints import add_checkpoint
+from studies.registry.jobs import newest_jobs
 from studies.registry.users import add_user
 from studies.registry.workspace import Registry, open_registry
 
@@ -185,7 +189,7 @@ def test_a_report_is_made_and_taken(address: str, open_page: Opened) -> None:
     page = open_page(address)
     page.goto(f"{address}{BASE}/reports")
     settled(page, "Reports")
-    page.click("text=Make a validation report")
+    page.click("button:text-is('Validation report')")
     page.wait_for_selector("#table-reports", timeout=240_000)
     with page.expect_popup() as opened:
         page.click("#table-reports a:text-is('HTML')")
@@ -198,13 +202,30 @@ def test_charts_and_tables_are_taken_as_files(address: str, open_page: Opened) -
     page.goto(f"{address}{BASE}/subgroups")
     settled(page, "Subgroups")
     figure = page.locator("figure.chart").first
-    for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
-        with page.expect_download() as taken:
-            figure.locator(f"button:text-is('{kind}')").click()
-        assert Path(taken.value.path()).read_bytes().startswith(start)
-    with page.expect_download() as taken:
-        figure.locator("a:text-is('CSV')").click()
-    assert b"estimate" in Path(taken.value.path()).read_bytes()
+
+    def taken(what: Any) -> bytes:
+        with page.expect_download() as download:
+            what.click()
+        return Path(download.value.path()).read_bytes()
+
+    svg = taken(figure.locator("button:text-is('SVG')")).decode()
+    assert svg.startswith("<svg")
+    assert "Mean absolute error by sex" in svg, "a file says what it shows"
+    assert "synthetic" in svg, "a file says what is not real"
+    white = (255, 255, 255, 255)
+    for theme in ("light", "dark"):  # on paper's own ground, whatever the page is like
+        page.emulate_media(color_scheme=theme)
+        picture = Image.open(io.BytesIO(taken(figure.locator("button:text-is('PNG')"))))
+        assert picture.convert("RGBA").getpixel((1, 1)) == white
+    assert b"estimate" in taken(figure.locator("a:text-is('CSV')"))
+    page.goto(f"{address}{BASE}/cohort")
+    settled(page, "Cohort and data quality")
+    flow = page.locator("#figure-flow")
+    assert taken(flow.locator("button:text-is('SVG')")).lstrip().startswith((b"<?xml", b"<svg"))
+    picture = Image.open(io.BytesIO(taken(flow.locator("button:text-is('PNG')"))))
+    assert picture.convert("RGBA").getpixel((1, 1)) == white
+    assert len(picture.getcolors(1 << 24)) > 10
+    assert b"Subjects of the study" in taken(flow.locator("a:text-is('CSV')"))
 
 
 @pytest.mark.parametrize("width", [390, 3840])
@@ -247,6 +268,102 @@ def test_every_picture_and_field_has_a_name(address: str, open_page: Opened) -> 
             assert table.locator("th[scope]").count() > 0
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_can_be_read_by_everyone(address: str, open_page: Opened, theme: str) -> None:
+    page = open_page(address, color_scheme=theme)
+    places = [(entry.path(STUDY), entry.title) for entry in LINKED]
+    places += [(f"{BASE}/subject/S-0001", "Subject"), (f"{BASE}/agreement?sex=F", "Agreement")]
+    for path, title in places:
+        page.goto(f"{address}{path}")
+        settled(page, title)
+        assert faults(page) == [], path
+    page.locator("[aria-label='Sex'] button.dash-dropdown").click()
+    page.get_by_text("Women", exact=True).last.wait_for()
+    assert faults(page) == [], "a list that is open"
+
+
+def test_unreadable_pages_are_found(browser: Any) -> None:
+    page = browser.new_page()
+    page.set_content(
+        "<!DOCTYPE html><title>t</title><html lang=en><main><h1>One</h1><h3>Three</h3><p style='color:#aaa'>pale</p>"
+        "<button></button><input><img src='data:,'width=9 height=9><div id=a>a</div><div id=a>b</div>"
+        "<p style='color:#777;background:#fff;opacity:1'>just too pale</p></main>"
+    )
+    found = faults(page)
+    page.close()
+    for word in (
+        "pale",
+        "just too pale",
+        "no name: button",
+        "no name: input",
+        "no name: img",
+        "id twice: a",
+        "level 3",
+    ):
+        assert any(word in fault for fault in found), (word, found)
+
+
+def test_on_paper_no_table_is_cut_off(address: str, open_page: Opened) -> None:
+    page = open_page(address, viewport={"width": 720, "height": 1000})  # about A4 between its margins
+    page.emulate_media(media="print")
+    for name in ("overview", "subgroups"):
+        page.goto(f"{address}{BASE}/{name}")
+        page.wait_for_load_state("networkidle")
+        page.locator("main table").first.wait_for()
+        assert not page.locator(".top nav").is_visible()
+        for table in page.locator("main table").all():
+            box = table.bounding_box()
+            assert box["x"] + box["width"] <= 720
+
+
+def test_a_database_that_goes_away_while_a_page_is_open(address: str, open_page: Opened, registry: Registry) -> None:
+    page = open_page(address, allowed=("503",))
+    page.goto(f"{address}{BASE}/overview")
+    settled(page, "Overview")
+    database = registry.folder / "registry.db"
+    database.rename(database.with_suffix(".away"))
+    page.click("nav a:text-is('Agreement')")
+    page.wait_for_selector("text=database is not where it was")
+    assert "Traceback" not in page.content()
+    database.with_suffix(".away").rename(database)
+    page.goto(f"{address}{BASE}/agreement")
+    settled(page, "Agreement")
+
+
+def test_filters_stay_when_a_report_is_asked_for(browser: Any, registry: Registry, open_page: Opened) -> None:
+    with serving(registry, working=False) as base:
+        page = open_page(base)
+        page.goto(f"{base}{BASE}/checkpoints?sex=F")
+        settled(page, "Checkpoints")
+        page.click("text=Make a report of this comparison")
+        page.wait_for_url("**/reports?sex=F&job=*")
+        page.wait_for_selector("text=Waiting for the worker")
+        with registry.reading() as connection:
+            asked = newest_jobs(connection, STUDY, kinds=("report",))[0]
+        assert asked.parameters == {"kind": "comparison", "runs": [1, 2]}
+        page.click("nav a:text-is('Overview')")
+        page.wait_for_url("**/overview?sex=F")
+        settled(page, "Overview")
+
+
+def test_photos_in_the_browser_of_a_viewer_and_of_an_analyst(
+    browser: Any, registry: Registry, open_page: Opened
+) -> None:
+    for role in ("viewer", "analyst"):
+        add_user(registry, f"the-{role}", role, PASSWORD)
+    with serving(registry, Settings()) as base:
+        for role, may in (("viewer", False), ("analyst", True)):
+            page = open_page(base)
+            page.goto(f"{base}{BASE}/subject/S-0000")
+            page.fill("#name", f"the-{role}")
+            page.fill("#password", PASSWORD)
+            page.click("button[type=submit]")
+            settled(page, "Subject")
+            assert (page.locator("img[src*='/photo/']").count() > 0) == may
+            answer = page.request.get(f"{base}/picture/{STUDY}/S-0000/1/photo/front")
+            assert answer.status == (200 if may else 403)
+
+
 def test_the_theme_stays_as_chosen(address: str, open_page: Opened) -> None:
     page = open_page(address, color_scheme="light")
     page.goto(f"{address}{BASE}/overview")
@@ -283,7 +400,7 @@ def test_sign_in_roles_and_sign_out(browser: Any, registry: Registry, open_page:
         assert page.locator("nav a:text-is('Audit')").count() == 0
         page.click("nav a:text-is('Reports')")
         settled(page, "Reports")
-        assert page.locator("text=Make a validation report").count() == 0
+        assert page.locator("button:text-is('Validation report')").count() == 0
         page.click("text=Sign out")
         page.wait_for_url(f"{base}/sign-in")
         page.fill("#name", "the-admin")

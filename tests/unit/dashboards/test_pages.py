@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,18 +15,20 @@ import pytest
 from asking import ask, text_of, walk
 from flask.testing import FlaskClient
 from small_study import STUDY
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from dashboards.app import create_app
 from dashboards.pages import PAGES
 from dashboards.worker import work_once
 from reports.results import results_json
 from studies.plan import load_template
+from studies.registry import audit
 from studies.registry.analysis import analyze_study
 from studies.registry.audit import newest_events
-from studies.registry.catalogue import create_study
-from studies.registry.schema import Silhouette
+from studies.registry.catalogue import create_study, find_study
+from studies.registry.schema import Report, Silhouette
 from studies.registry.workspace import Registry
+from validation.proportions import wilson
 from validation.robust import passing_bablok
 
 BASE = f"/study/{STUDY}"
@@ -349,3 +352,110 @@ def test_p_values_and_verdicts_of_groups_are_those_of_the_results(client: FlaskC
     assert table["Verdict"].to_dict() | said["verdicts"]["mae"]["groups"] == table["Verdict"].to_dict()
     for group, item in said["pooled"]["mae"]["groups"].items():
         assert float(table.loc[group, "Shrunken"]) == item["estimate"]
+
+
+def _table(client: FlaskClient, place: str) -> pd.DataFrame:
+    return pd.read_csv(io.BytesIO(client.get(f"/export{BASE}/{place}.csv").data), keep_default_na=False)
+
+
+def test_what_is_new_since_the_last_time(client: FlaskClient, registry: Registry, monkeypatch: Any) -> None:
+    def passed(hours: float) -> None:
+        now = audit.utc_now()
+        monkeypatch.setattr("dashboards.last_time.audit.utc_now", lambda: now + timedelta(hours=hours))
+
+    def overview() -> str:
+        return text_of(ask(client, f"{BASE}/overview"))
+
+    assert "for the first time" in overview()
+    passed(0.1)
+    assert "for the first time" in overview(), "the same visit"
+    passed(2)
+    assert "Nothing has changed since you looked last" in overview()
+    with registry.writing() as connection:
+        audit.append(connection, [audit.Event("revise", "analysis_plan", f"{STUDY}@2", {}, STUDY)])
+        audit.append(connection, [audit.Event("view", "subject", "S-0000", {}, STUDY)] * 300)
+    while "Waiting for the worker" in overview():
+        work_once(registry)
+    assert "One thing has changed since you looked last" in overview(), "looks are no changes"
+    news = _table(client, "overview/table-news")
+    assert [row["What"] for row in news.to_dict("records") if row["What"].endswith("new")] == [
+        "The plan was revised new"
+    ]
+    passed(2)
+    assert "Nothing has changed since you looked last" in overview()
+    other = create_app(registry).server.test_client()
+    other.set_cookie("calliper_seen_0", "forged")
+    assert "for the first time" in text_of(ask(other, f"{BASE}/overview"))
+
+
+def test_numbers_beside_those_of_the_newest_report(client: FlaskClient, registry: Registry) -> None:
+    results = exported(client)
+    assert "newest validation report" not in text_of(ask(client, f"{BASE}/overview"))
+    then = json.loads(json.dumps(results))
+    then["tests"]["scan"]["mae"]["estimate"] = 9.87654321
+    with registry.writing() as connection:
+        connection.execute(
+            insert(Report).values(
+                study_id=find_study(connection, STUDY).id, number=1, kind="validation", results_sha256="0" * 64,
+                files=[{"format": "json", "name": "results.json"}], created_at=audit.utc_now(), created_by="tester",
+                manifest="", sha256="",
+            )
+        )  # fmt: skip
+    text = text_of(ask(client, f"{BASE}/overview"))
+    assert "not in the workspace any more" in text
+    folder = registry.reports / f"{STUDY}-1"
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(then))
+    client = create_app(registry).server.test_client()
+    table = _table(client, "overview/table-since").set_index("Of the index test")
+    before, now = (table.loc["Mean absolute error (pp)", name] for name in (table.columns[0], "Now"))
+    assert (float(before), float(now)) == (9.87654321, results["tests"]["scan"]["mae"]["estimate"])
+    assert "table-since" not in str(ask(client, f"{BASE}/overview?sex=F")), "a selection is not compared with a report"
+
+
+def test_every_refused_row_has_its_remedy(client: FlaskClient) -> None:
+    rows = _table(client, "cohort/table-refused").to_dict("records")
+    assert rows == [
+        {
+            "Ingest": 1, "File": "readings.csv", "Row": 7, "Column": "value", "Value": 0.3,
+            "Reason": "0.3 % is too low", "What to do": "Correct the value.",
+        }
+    ]  # fmt: skip
+    assert _table(client, "cohort/table-ingests")["In quarantine"].tolist() == [1]
+
+
+def test_capture_by_site_and_phone(client: FlaskClient) -> None:
+    quality = _table(client, "cohort/table-quality").set_index(["Site", "Phone"])
+    findings = _table(client, "cohort/table-findings").set_index(["Site", "Phone"])
+    scans = [number for number in range(80) for _ in range(1 + (number % 4 == 0))]  # of `small_study`
+    assert quality["Scans"].astype(int).sum() == len(scans)
+    assert findings["Pose"].sum() == sum(number % 10 == 3 for number in scans), "a scan with two such views is one"
+    site, phone = ("site-1", "phone-b")  # numbers 1, 5, 9 ...
+    mine = [number for number in scans if number % 4 == 1]
+    assert findings.loc[(site, phone), "Pose"] == sum(number % 10 == 3 for number in mine)
+    faulty = sum(number % 17 == 5 for number in mine)
+    expected = wilson(faulty, len(mine))
+    found = [float(quality.loc[(site, phone), f"Indeterminate (%){end}"]) for end in ("", " low", " high")]
+    assert found == pytest.approx([100 * getattr(expected, end) for end in ("estimate", "low", "high")])
+
+
+@BOTH
+def test_looks_at_pictures_and_exports_are_audited(client: FlaskClient, registry: Registry) -> None:
+    def events(action: str) -> list[tuple[str, str]]:
+        with registry.reading() as connection:
+            found = newest_events(connection, 50)
+        return [(event["entity_key"], event["actor"]) for event in reversed(found) if event["action"] == action]
+
+    with registry.reading() as connection:
+        scan = connection.execute(select(Silhouette.scan_id).order_by(Silhouette.scan_id)).scalars().first()
+    picture = f"/picture/{STUDY}/S-0001/{scan}/silhouette/front"
+    before = len(events("view"))
+    assert client.get(picture).status_code == 200
+    assert events("view")[before:] == [("S-0001", "local")], "nobody looked at the page before"
+    client.get(picture)
+    ask(client, f"{BASE}/subject/S-0004")
+    assert len(events("view")) == before + 2, "the second picture belongs to the first look"
+    assert client.get(f"/picture/{STUDY}/S-0002/{scan}/silhouette/front").status_code == 404
+    client.get(f"/export{BASE}/agreement/bland-altman-scan.csv?sex=F")
+    exported(client)
+    assert events("export")[-2:] == [("agreement/bland-altman-scan.csv", "local"), ("results.json", "local")]
