@@ -146,7 +146,28 @@
     });
   }
   nameFields.made = 0;
-  new MutationObserver(nameFields).observe(document.documentElement, { childList: true, subtree: true });
+
+  /* On very wide screens all text grows with the page; that of charts is asked to. */
+  function enlargeCharts() {
+    var scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16.5;
+    if (scale < 1.15 || !window.Plotly) { return; }
+    document.querySelectorAll(".js-plotly-plot").forEach(function (graph) {
+      var layout = graph.layout;
+      if (!graph._fullLayout || !layout || !layout.font || layout.enlarged) { return; }
+      layout.enlarged = true;
+      var size = Math.round(13 * scale), less = Math.round(12 * scale);
+      var update = { "font.size": size, "legend.font.size": less };
+      ["xaxis", "yaxis"].forEach(function (axis) {
+        if (layout[axis]) { update[axis + ".tickfont.size"] = less; update[axis + ".title.font.size"] = size; }
+      });
+      (layout.annotations || []).forEach(function (note, place) { update["annotations[" + place + "].font.size"] = less; });
+      var cells = (graph.data || []).some(function (trace) { return trace.textfont; });
+      window.Plotly.update(graph, cells ? { "textfont.size": less } : {}, update);
+    });
+  }
+
+  new MutationObserver(function () { nameFields(); enlargeCharts(); }).observe(
+    document.documentElement, { childList: true, subtree: true });
 
   function loadAgain() {
     /* Not again and again: without cookies every answer is the same. */

@@ -69,7 +69,8 @@ def render(chart: Chart, csv: str) -> html.Figure:
     ]  # fmt: skip
     tools.append(html.A("CSV", href=csv, className="tool", download="", **{"aria-label": f"CSV of: {chart.title}"}))
     graph = dcc.Graph(
-        id=key, figure=chart.figure, responsive=True, style={"height": f"{chart.height}px"},
+        id=key, figure=chart.figure, responsive=True,
+        style={"height": f"max({chart.height}px, {chart.height / 16.5:.2f}rem)"},
         config={"displayModeBar": False, "displaylogo": False, "scrollZoom": False, "doubleClick": False},
     )  # fmt: skip
     return html.Figure(

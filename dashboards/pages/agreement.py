@@ -180,9 +180,10 @@ def _regression_table(report: Bound) -> Table:
                 continue
             path, who = ("tests", name, key), f"{report.label(name)}, {label}"
             slope, intercept = report.cell(*path, "slope", places=3, who=who), report.cell(*path, "intercept", who=who)
-            rows.append(Row((sentence(report.label(name)), label, slope, intercept)))
+            n = report.count("tests", name, "n")
+            rows.append(Row((sentence(report.label(name)), label, n, slope, intercept)))
     columns = (
-        Column("Method"), Column("Line"), Column("Slope", "right"),
+        Column("Method"), Column("Line"), Column("n", "right"), Column("Slope", "right"),
         Column(f"Intercept ({unit_of_values(report.unit)})", "right"),
     )  # fmt: skip
     caption = (

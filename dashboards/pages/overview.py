@@ -14,7 +14,7 @@ from dashboards.last_time import last_time
 from dashboards.selection import INTERVALS
 from dashboards.view import Page, Part, View
 from reports.bound import Bound
-from reports.document import Badge, Block, Callout, Column, Inlines, Paragraph, Row, Section, Table
+from reports.document import Badge, Block, Callout, Column, Inlines, Paragraph, Row, Section, Small, Table
 from reports.sections.agreement import bias_sentence
 from reports.sections.summary import summary, title_facts
 from reports.wording import count, sentence
@@ -111,7 +111,11 @@ def _headline(report: Bound) -> Table:
         for place, item in enumerate(report.results["comparisons"]):
             if item["metric"] == "mae" and {item["a"], item["b"]} == {report.index, name}:
                 first = report.label(item["a"])
-                ratio = (*report.cell("comparisons", place, "ratio"), f" {first} / {report.label(item['b'])}")
+                both = report.count("comparisons", place, "n")
+                ratio = (
+                    *report.cell("comparisons", place, "ratio"),
+                    Small((f"{first} / {report.label(item['b'])}, n = ", both), below=True),
+                )
                 p = report.p("comparisons", place, "p_adjusted")
         role = "index test" if name == report.index else "comparator"
         cells = (

@@ -21,13 +21,15 @@ from studies.registry.schema import Subject, Visit
 from studies.registry.workspace import Registry, open_registry
 
 _SIZE = {"width": 1280, "height": 960}
+# Of these pages a second picture is taken, of what is further below: slug, name of the picture, query, heading.
+_BELOW = (("subject", "avatar", "", "#avatar-of"), ("subgroups", "crossed", "?cross=age_band&groups=both", "#by-group"))
 _COLOURS = 160  # enough for text and lines, and a quarter of the bytes
 
 
 def main(workspace: str, folder: str, *wanted: str) -> None:
     """Write dashboard-PAGE-THEME.png for every page (or those that are wanted) and both themes.
 
-    The page of a subject has a second picture, dashboard-avatar-THEME.png, of what is further below.
+    Pages of `_BELOW` have a second picture, of what is further below.
     """
     with open_registry(workspace) as registry, serving(registry) as base, launched() as browser:
         study, subject = _what(registry)
@@ -40,10 +42,17 @@ def main(workspace: str, folder: str, *wanted: str) -> None:
                 path = Path(folder) / f"dashboard-{entry.slug}-{theme}.png"
                 _write(path, browsed.screenshot())
                 print(path)
-                if entry.slug == "subject" and browsed.locator("#avatar-of").count():
-                    browsed.locator("#avatar-of").evaluate("heading => heading.scrollIntoView()")
+                for slug, name, more, heading in _BELOW:
+                    if entry.slug != slug:
+                        continue
+                    if more:
+                        browsed.goto(f"{base}{entry.path(study, subject)}{more}")
+                        _settle(browsed, entry.title)
+                    if not browsed.locator(heading).count():
+                        continue
+                    browsed.locator(heading).evaluate("heading => heading.scrollIntoView()")
                     browsed.wait_for_timeout(500)
-                    path = path.with_name(f"dashboard-avatar-{theme}.png")
+                    path = path.with_name(f"dashboard-{name}-{theme}.png")
                     _write(path, browsed.screenshot())
                     print(path)
 
