@@ -17,7 +17,9 @@ NETWORKS = ("segmenter", "avatar", "avatar_photos", "estimator_shapes", "estimat
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.training", description=__doc__)
     parser.add_argument(
-        "step", choices=[*SCANS, *NETWORKS, "package", "all"], help="what to do; what it needs is done first"
+        "step",
+        choices=[*SCANS, *NETWORKS, "label_efficiency", "package", "all"],
+        help="what to do; what it needs is done first",
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for scans, states and curves")
     parser.add_argument("--nhanes", type=Path, help="folder of DEMO.XPT, BMX.XPT and DXX.XPT, for the estimator")

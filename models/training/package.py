@@ -48,8 +48,8 @@ _SAID: dict[str, dict[str, Any]] = {
             {"name": "betas", "meaning": "shape of the packaged open body, from which its measurements are taken"},
             {"name": "pose", "meaning": "24 joint rotations of each view, axis and angle", "unit": "rad"},
         ],
-        "data": "Silhouettes of {people} synthetic adults, rendered, and of {segmented} more as the packaged segmenter "
-        "sees them in rendered photos.",
+        "data": "Silhouettes of {people} synthetic adults, rendered, and of {segmented} of them also as the packaged "
+        "segmenter sees them in rendered photos.",
         "limitations": [
             _RENDERED,
             "The body model was made from artists' models, not from scans of people; shapes that it has not cannot be "
@@ -70,7 +70,8 @@ _SAID: dict[str, dict[str, Any]] = {
         ],
         "data": "Adults of NHANES 1999-2000 of whom silhouettes and photos were rendered from their own measurements "
         "(girths and skinfolds by tape and caliper); BFP by DXA (Hologic QDR 4500A) of those who had it. Before that, "
-        "volume and girths of synthetic bodies. A fifth of the adults was kept for the final table.",
+        "volume and girths of synthetic bodies. Line and width of the intervals were set on 15 % of the adults, kept "
+        "from the training; a fifth was kept from that as well, for the final table.",
         "limitations": [
             "The photos were rendered from tape measurements: no one was photographed. How well it does on real photos "
             "is not known, and no clinical claim can rest on it.",

@@ -132,6 +132,7 @@ def test_every_step_of_a_recipe(survey: Path, recipe: Path, tmp_path: Path, caps
         assert measured.people["stature_cm"][row] / 100 == pytest.approx(float(measured.labels.profile[scans[-1], 2]))
 
     learnt_from_few(workshop)
+    assert main(["label_efficiency", *given, "--seeds", "0"]) == 0
 
 
 def learnt_from_few(workshop: Workshop) -> None:
