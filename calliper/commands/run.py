@@ -53,6 +53,7 @@ def run(
     """
     from calliper.console import TerminalProgress, print_json, remark, waiting
     from studies.errors import UsageError
+    from studies.registry.catalogue import find_study
     from studies.registry.leakage import notes_of_run
     from studies.registry.workspace import open_registry
     from studies.runs.executor import make_executor
@@ -76,7 +77,8 @@ def run(
         except InterruptedRun as interruption:
             remark(_how_to_go_on(interruption.result))
             raise
-        leaks = notes_of_run(registry, study, result.number)
+        with registry.reading() as connection:
+            leaks = notes_of_run(connection, find_study(connection, study), result.number)
     used = {kind: record.reference for kind, record in chosen.items()}
     if as_json:
         print_json({**result.to_dict(), "checkpoints": used, "notes": leaks})

@@ -9,6 +9,7 @@ from reports.document import Badge, Callout, Column, Facts, Inline, List, Paragr
 from reports.sections.agreement import bias_sentence
 from reports.sections.comparisons import against
 from reports.wording import estimate_of, group_label, inside, listed, plural, sentence, signed_text, unit_of_values
+from studies.registry.leakage import LEAKAGE
 
 
 def title_facts(report: Bound) -> Facts:
@@ -52,6 +53,9 @@ def _callouts(report: Bound) -> tuple[list[Callout], list[str]]:
     notes = [note for note in report.notes if note not in report.warnings]
     if report.warnings:
         callouts.append(Callout("These are not clinical data", report.warnings, "unsure"))
+    if leaks := [note for note in notes if note.startswith(LEAKAGE)]:
+        notes = [note for note in notes if note not in leaks]
+        callouts.append(Callout("A model was trained on these people", tuple(leaks), "bad"))
     if not report.results["plan"].get("locked"):
         unlocked = [note for note in notes if "not locked" in note]
         notes = [note for note in notes if note not in unlocked]

@@ -24,6 +24,9 @@ from studies.registry.frames import finished_run
 from studies.registry.schema import Checkpoint, IngestBatch, Prediction, Run, RunCheckpoint, Scan, Subject, Visit
 from studies.registry.workspace import Registry
 
+LEAKAGE = "Leakage:"
+"""How a note begins that says that figures are of subjects whom a checkpoint was trained on."""
+
 
 @dataclass(frozen=True)
 class Leak:
@@ -98,28 +101,26 @@ def run_leak_notes(
             notes.append(f"{told[0].upper()}{told[1:]}. The analysis plan leaves them out: they are in no figure here.")
         else:
             notes.append(
-                f"Leakage: {told}. How the scan agrees with the reference in them is not how it agrees in people "
+                f"{LEAKAGE} {told}. How the scan agrees with the reference in them is not how it agrees in people "
                 "it has not seen, and no claim may rest on it."
             )
     return notes
 
 
-def notes_of_run(registry: Registry, study: str, run_number: int) -> list[str]:
-    """`run_leak_notes` on all whom a run has predicted. Raises UsageError for an unknown study."""
-    with registry.reading() as connection:
-        record = find_study(connection, study)
-        predicted = (
-            select(Subject.code)
-            .join(Visit, Visit.subject_id == Subject.id)
-            .join(Scan, Scan.visit_id == Visit.id)
-            .join(Prediction, Prediction.scan_id == Scan.id)
-            .join(Run, Prediction.run_id == Run.id)
-            .where(Run.study_id == record.id, Run.number == run_number)
-            .distinct()
-        )
-        people = connection.execute(predicted).scalars().all()
-        left_out = current_plan(connection, record.id).plan.leaves_out_trained
-        return run_leak_notes(connection, record, people, run_number=run_number, left_out=left_out)
+def notes_of_run(connection: Connection, study: StudyRecord, run_number: int) -> list[str]:
+    """`run_leak_notes` on all whom a run has predicted."""
+    predicted = (
+        select(Subject.code)
+        .join(Visit, Visit.subject_id == Subject.id)
+        .join(Scan, Scan.visit_id == Visit.id)
+        .join(Prediction, Prediction.scan_id == Scan.id)
+        .join(Run, Prediction.run_id == Run.id)
+        .where(Run.study_id == study.id, Run.number == run_number)
+        .distinct()
+    )
+    people = connection.execute(predicted).scalars().all()
+    left_out = current_plan(connection, study.id).plan.leaves_out_trained
+    return run_leak_notes(connection, study, people, run_number=run_number, left_out=left_out)
 
 
 def mark_trained(

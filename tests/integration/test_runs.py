@@ -267,7 +267,7 @@ def test_what_is_missing_is_said(
     assert (twice.code, "both name a checkpoint of the kind 'estimator'" in twice.error) == (2, True)
     assert command("run", "trial", "-c", "small-estimator@7", "-c", "small-segmenter").code == 6
     assert command("run", "trail").code == 2
-    assert command("study", "create", "empty").code == 0
+    assert command("study", "create", "empty", "--template", "blank").code == 0
     empty = command("run", "empty")
     assert (empty.code, "has no scans. Ingest some (calliper ingest empty SOURCE)" in empty.error) == (3, True)
     assert command("run", "trial", "--scheduler", "tcp://127.0.0.1:1").code == 2
