@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from whole_study import CARD, answered, frames, whole
 
 from reports.bound import Bound
-from reports.document import List, Paragraph, Section, Table, text_of, walk
+from reports.document import Badge, List, Paragraph, Section, Table, text_of, walk
 from reports.sections.body_measurements import body_measurements
 from reports.sections.calibration import calibration
 from reports.sections.change import change
@@ -27,6 +27,7 @@ from reports.sections.model_cards import model_cards
 from reports.sections.precision import precision
 from reports.sections.scans import scans
 from reports.sections.sensitivity import sensitivity
+from reports.sections.summary import known_first, summary
 from reports.validation_report import body, validation_report
 from studies.analysis import StudyAnalysis
 
@@ -472,3 +473,29 @@ def test_groups_that_cannot_be_tested_are_not_said_to_be_small() -> None:
     assert "Age: not tested, since some subjects change their group from visit to visit." in told
     rows = rows_of(fairness(report), "table-equality")
     assert rows[1][:2] == ["Not tested", "some subjects change their group from visit to visit"]
+
+
+def test_leakage_stands_out_unless_the_plan_leaves_out_whom_it_concerns(study: StudyAnalysis) -> None:
+    results = copy.deepcopy(study.results)
+    note = "Leakage: 3 of the 10 subjects with predictions were in the training data of fat@1."
+    results["notes"] = [note, *results["notes"]]
+    results["run"]["cards"] = [{**CARD, "leakage": {"leaked": 3, "subjects": 10}}]
+    for section in (summary, known_first):
+        made = section(Bound(results, study.pairs))
+        made = made if isinstance(made, Section) else made[0]
+        callout = next(block for block in walk((made,)) if getattr(block, "tone", None) == "bad")
+        assert (callout.title, callout.content) == ("A model was trained on these people", (note,))
+    badges = [
+        block.content[-1] for block in walk((model_cards(Bound(results, study.pairs)),)) if _ends_with_badge(block)
+    ]
+    assert [badge.text for badge in badges] == ["leakage"]
+
+    rule = {"attribute": "in_training_data", "equals": "no"}
+    results["plan"]["document"]["eligibility"] = [rule]
+    cards = model_cards(Bound(results, study.pairs))
+    assert not [block for block in walk((cards,)) if _ends_with_badge(block)]
+    assert "The analysis plan leaves these subjects out where predictions are analysed." in said(cards)
+
+
+def _ends_with_badge(block: object) -> bool:
+    return isinstance(block, Paragraph) and isinstance(block.content, tuple) and isinstance(block.content[-1], Badge)
