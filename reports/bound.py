@@ -144,6 +144,10 @@ class Bound:
     def words(self, text: str) -> str:
         return signed_text(in_words(text, self.codes))
 
+    def reason(self, text: str) -> str:
+        """Why somebody or something was left out. Who has "no scan" may have scans, none of which gave a value."""
+        return re.sub(r"\bno scan\b", "no value by the scan", self.words(text))
+
     @cached_property
     def notes(self) -> list[str]:
         return [self.words(note) for note in self.results.get("notes") or []]

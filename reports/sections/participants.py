@@ -46,8 +46,8 @@ def _flow_sentence(report: Bound) -> tuple[Inline, ...]:
         return (*out, f"; {count(left)} {'was' if left == 1 else 'were'} left out.")
     out.append(f"; {count(left)} {'was' if left == 1 else 'were'} left out")
     if len(reasons) == 1:
-        return (*out, f" ({report.words(reasons[0]['reason'])}).")
-    out += [f", most often for this reason: {report.words(reasons[main]['reason'])} ("]
+        return (*out, f" ({report.reason(reasons[0]['reason'])}).")
+    out += [f", most often for this reason: {report.reason(reasons[main]['reason'])} ("]
     return (*out, report.count(*path, "excluded", main, "n"), ").")
 
 
@@ -62,7 +62,7 @@ def _own_exclusions(report: Bound, name: str) -> tuple[tuple[str, int], ...] | N
         if rest < 0:
             return None
         if rest:
-            own.append((report.words(row["reason"]), rest))
+            own.append((report.reason(row["reason"]), rest))
     nests = not common and sum(n for _, n in own) == subjects["analysed"] - method["analysed"]
     return tuple(own) if nests else None
 
@@ -70,7 +70,7 @@ def _own_exclusions(report: Bound, name: str) -> tuple[tuple[str, int], ...] | N
 def _flow_steps(report: Bound) -> list[figures.FlowStep]:
     flow = report.results["flow"]
     subjects = flow["subjects"]
-    excluded = tuple((report.words(row["reason"]), row["n"]) for row in subjects.get("excluded") or [])
+    excluded = tuple((report.reason(row["reason"]), row["n"]) for row in subjects.get("excluded") or [])
     left = subjects["total"] - subjects["analysed"]
     steps = [
         figures.FlowStep(
@@ -81,7 +81,7 @@ def _flow_steps(report: Bound) -> list[figures.FlowStep]:
     for name, method in (flow.get("methods") or {}).items():
         own = _own_exclusions(report, name)
         if own is None:
-            own = tuple((report.words(row["reason"]), row["n"]) for row in method.get("excluded") or [])
+            own = tuple((report.reason(row["reason"]), row["n"]) for row in method.get("excluded") or [])
             lost = method["total"] - method["analysed"]
             title = f"Not in this comparison, of all {count(method['total'])}: {count(lost)}" if lost else ""
         else:
@@ -204,7 +204,7 @@ def _flow_rows(report: Bound, entries: Sequence[tuple[str, tuple[str, ...]]]) ->
         reasons: list[Inline] = []
         for position, row in enumerate(excluded):
             reasons += ["; "] if position else []
-            reasons += [f"{report.words(row['reason'])}: ", report.count(*path, "excluded", position, "n")]
+            reasons += [f"{report.reason(row['reason'])}: ", report.count(*path, "excluded", position, "n")]
         left = sum(row["n"] for row in excluded)
         rows.append(
             Row(

@@ -76,6 +76,7 @@ CASES: dict[str, tuple[Callable[[], StudyAnalysis], tuple[str, ...]]] = {
         (
             "has no pair with DXA, so nothing can be said of its accuracy.",
             "Not one scan gave a value, so that nothing can be said of the accuracy of the scan.",
+            "0 were analysed; 60 were left out, most often for this reason: no value by the scan (58).",
             "0 gave a value, 120 were indeterminate",
             "No method has a pair with DXA",
             "Nobody was analysed.",
