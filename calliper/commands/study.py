@@ -149,6 +149,7 @@ def export(
     from studies.readers import guard_formulas
     from studies.registry.analysis import study_inputs
     from studies.registry.audit import record_export
+    from studies.registry.leakage import LEAKAGE
     from studies.registry.workspace import open_registry
 
     if out.exists():
@@ -156,7 +157,8 @@ def export(
     making = out.with_name(f".{out.name}.{os.getpid()}.partial")
     with open_registry(workspace) as registry:
         registry.on_wait = waiting
-        released = release_tables(study_inputs(registry, name, progress=TerminalProgress()))
+        inputs = study_inputs(registry, name, progress=TerminalProgress())
+        released = release_tables(inputs)
         try:
             making.mkdir(parents=True)
             for table, frame in released.tables.items():
@@ -178,4 +180,7 @@ def export(
     print_table([{"file": str(out / file), "rows": count} for file, count in rows.items()])
     for column, count in released.suppressed.items():
         remark(f"Left out: {column.replace('_', ' ')} of {count:,} of {released.people:,} people.")
+    for note in inputs["study"]["notes"]:
+        if note.startswith(LEAKAGE):
+            remark(note)
     remark("The data are de-identified, not anonymous: hand them out under an agreement.")

@@ -289,12 +289,15 @@ def done(scans: int) -> str:
 def kill_at_each(
     registry: Registry, unharmed: Undisturbed, networks: dict[str, Path], engine: str, halts: list[int]
 ) -> None:
-    """Kill a run as soon as it has written so many outcomes, again and again, each time in the middle of its work."""
+    """Kill a run again and again, each time in the middle of its work: it may come to `halt` scans, has written some
+    that were not there before, and may be writing the next.
+    """
     study = people_study(registry)
     written = 0
     for halt in halts:
         process = RunProcess(registry, engine, upto=halt, checkpoints=networks)
-        wait_until(lambda halt=halt: bool(study.rows(Run)) and len(study.rows(Outcome)) >= halt - 1)
+        some = max(written + 1, halt - 1)
+        wait_until(lambda some=some: len(study.rows(Outcome)) >= some)
         assert process.process.poll() is None
         process.kill()
         wait_until(lambda process=process: not process.others())

@@ -177,6 +177,14 @@ def test_an_analysis_without_predictions_is_not_marked(study, tmp_path: Path, ti
     assert [n for n in analyze_study(study.registry, study.study, index="scan").results["notes"] if "Leakage" in n]
 
 
+def test_an_export_of_the_study_tells_of_them(study, command, tmp_path: Path, tiny_checkpoint) -> None:
+    add_checkpoint(study.registry, tiny_checkpoint(tmp_path, subjects=("trial", PEOPLE[:3])))
+    predict(study, PEOPLE, ["tiny@1"])
+    told = command("study", "export", "trial", "--out", "data")
+    assert told.code == 0, told.error
+    assert "Leakage: 3 of the 12 subjects with predictions were in the training data of tiny@1." in told.error
+
+
 def leave_out_trained(study, **rule) -> None:
     """A version of the plan that leaves out whom a checkpoint was trained on."""
     with study.registry.reading() as connection:
