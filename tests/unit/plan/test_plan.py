@@ -142,3 +142,16 @@ def test_a_criterion_says_its_rule_in_words(rule, words):
     plan = load_plan(HEAD + f"criteria: [{{name: c, metric: bias, {rule}}}]\n")
     assert plan.criteria[0].rule == words
     assert plan.criteria[0].judged_by == "estimate"
+
+
+@pytest.mark.parametrize(
+    ("rule", "leaves_out"),
+    [
+        ('equals: "no"', True), ('equals: "yes"', False), ('in: ["no"]', True), ('in: ["no", "yes"]', False),
+        ('not_in: ["yes"]', True), ('not_in: ["no"]', False), ("present: true", False),
+    ],
+)  # fmt: skip
+def test_whether_a_plan_leaves_out_whom_a_checkpoint_was_trained_on(rule: str, leaves_out: bool):
+    plan = load_plan(HEAD + f"eligibility:\n  - {{attribute: in_training_data, {rule}}}\n")
+    assert plan.leaves_out_trained is leaves_out
+    assert load_plan(HEAD + f"eligibility:\n  - {{attribute: other, {rule}}}\n").leaves_out_trained is False

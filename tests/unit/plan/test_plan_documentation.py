@@ -26,8 +26,10 @@ PAGE = (Path(__file__).parents[3] / "docs" / "analysis-plan.md").read_text(encod
 
 
 def test_its_examples_are_plans():
-    whole, levels = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    whole, unseen, levels = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert load_plan(whole).index == "scan"
+    other = re.sub(r"eligibility:\n(?:  - .*\n)+", unseen, whole)
+    assert (load_plan(whole).leaves_out_trained, load_plan(other).leaves_out_trained) == (False, True)
     plan = load_plan(whole + levels)
     assert (len(plan.decision_levels), len(plan.cut_offs)) == (2, 2)
 
