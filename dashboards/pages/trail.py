@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from dashboards.components.text import whole
@@ -13,6 +14,7 @@ from studies.registry.audit import count_events, first_broken_link, newest_event
 
 _SHOWN = 300
 _LONGEST = 160
+_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 
 
 def build(view: View) -> list[Part]:
@@ -44,6 +46,7 @@ def _detail(event: dict[str, Any]) -> str:
     if event.get("erased"):
         return "erased with the person"
     text = json.dumps(event["detail"], ensure_ascii=False) if event["detail"] else ""
+    text = _HASH.sub(r"\1…", text)  # whole hashes are for calliper audit show
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

@@ -184,7 +184,7 @@ def test_the_trail_is_for_admins(client: FlaskClient, role: str, sees: bool) -> 
 @pytest.mark.parametrize(("role", "may"), [("viewer", False), ("analyst", True)])
 def test_what_a_viewer_may_not_do(client: FlaskClient, role: str, may: bool) -> None:
     sign_in(client, f"the-{role}")
-    assert ("Make a validation report" in text_of(ask(client, f"/study/{STUDY}/reports"))) is may
+    assert ("Make a report" in text_of(ask(client, f"/study/{STUDY}/reports"))) is may
     subject = str(ask(client, f"/study/{STUDY}/subject/S-0000"))
     assert ("/photo/front" in subject) is may
     photo = client.get(f"/picture/{STUDY}/S-0000/1/photo/front")
