@@ -97,7 +97,7 @@ def test_singular_and_plural_follow_the_counts(study, results):
     flow.update(total=135, analysed=134, excluded=[{"reason": "no scan", "n": 1}])
     results["subgroups"]["age_group"]["unlabelled"] = 2
     text = all_text(validation_report(with_results(study, results)))
-    assert "134 were analysed; 1 was left out (no scan)." in text
+    assert "134 were analysed; 1 was left out (no value by the scan)." in text
     assert "2 pairs are in no group" in text
     assert "1 pair is in no group" in all_text(validation_report(study))
 
