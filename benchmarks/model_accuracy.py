@@ -231,7 +231,7 @@ def shape_errors(people: Sequence[Person], seen: Sequence[Seen], name: str) -> p
 
 REASON = {
     "cropped": "cut off", "blurred": "blurred", "two_persons": "several people", "wrong_pose": "pose",
-    "wrong_view": "wrong view", "no_person": "no person",
+    "wrong_view": "wrong view", "no_person": "no person", "too_dark": "too dark",
 }  # fmt: skip
 
 

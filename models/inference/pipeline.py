@@ -158,6 +158,7 @@ class Pipeline:
         for view in photos:
             i = VIEWS.index(view)
             work.silhouettes[view] = masks[i]
+            work.findings += quality.judge_photo(photos[view], view)
             work.findings += quality.judge_capture(view, views[i], people[i], faults[i])
 
     def _avatar(

@@ -1,4 +1,4 @@
-"""What can be wrong with a capture, judged from the silhouette, the segmenter's opinion and the sharpness."""
+"""What can be wrong with a capture, judged from the photo, the silhouette and the segmenter's opinion."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ REASONS = {
     "wrong view": "the photo shows another view",
     "pose": "the pose is not the one asked for",
     "blurred": "the photo is blurred",
+    "too dark": "the photo is too dark",
     "no body": "no plausible body fits the silhouettes",
     "no stature": "the stature is not known, so that no measurement can be taken in centimetres",
 }
@@ -25,6 +26,16 @@ SMALLEST_SHARE = 0.02  # of the picture; a standing person who fills half its he
 SECOND_PERSON = 0.15  # of the largest connected part
 CUT_PIXELS = 6  # of the person on the outermost row or column of the picture
 SURE = 0.9  # probability from which the segmenter's opinion counts
+DIM = 80  # grey level, of 255, that one pixel in a hundred of a lit photo exceeds; rendered rooms have 118 and more
+
+
+def judge_photo(photo: Bytes, view: str) -> list[Finding]:
+    """What is wrong with the photo (256,192,3) RGB of a view, whoever it shows.
+
+    In the dark the segmenter sees outlines badly, and in a black picture people who are not there.
+    """
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    return [Finding("too dark", view)] if np.percentile(grey, 99) < DIM else []
 
 
 def judge_silhouette(silhouette: Bytes, view: str) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from models.inference.quality import explain, judge_capture, judge_silhouette, largest_part
+from models.inference.quality import explain, judge_capture, judge_photo, judge_silhouette, largest_part
 
 SURE_OF_ONE = np.array([0.0, 1.0, 0.0])
 NOTHING_WRONG = np.zeros(3)
@@ -23,6 +23,17 @@ def reasons(silhouette: np.ndarray) -> list[str]:
 
 def test_a_good_silhouette_has_nothing_wrong() -> None:
     assert reasons(person()) == []
+
+
+def test_a_photo_in_the_dark() -> None:
+    rng = np.random.default_rng(0)
+    lit = rng.integers(20, 200, (256, 192, 3), dtype=np.uint8)
+    assert judge_photo(lit, "front") == []
+    for dark in (np.zeros_like(lit), lit // 4):
+        assert [(found.reason, found.view) for found in judge_photo(dark, "left")] == [("too dark", "left")]
+    lamp = lit // 4
+    lamp[:40, :40] = 255  # bright in a corner, and so is the picture as a whole
+    assert judge_photo(lamp, "front") == []
 
 
 def test_no_person() -> None:
