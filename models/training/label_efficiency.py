@@ -6,12 +6,12 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from models.training import bodyfat
-from models.training.loop import Schedule, train
+from models.training.loop import Schedule, learnt, train
 from models.training.nhanes import REFERENCE
 from models.training.split import Part
 from models.training.workshop import ESTIMATOR, LEARNT_FROM, Measured, Workshop
@@ -23,10 +23,11 @@ VARIANTS = {"neither": (False, False), "stage 1": (True, False), "stage 3": (Fal
 def label_curve(
     workshop: Workshop, labels: Sequence[int | None], *, seeds: int, steps: int, batch: int = 16, rate: float = 6e-4
 ) -> Iterator[dict[str, object]]:
-    """Train an estimator for each number of labelled people (None: all), variant and seed, with the same number of
-    steps, and tell its errors on the people kept to choose by. What has been done is taken from the workshop's folder.
+    """Train an estimator for each number of labelled people (None: all), variant and seed, and tell its errors on the
+    people kept to choose by. What has been done is taken from the workshop's folder.
 
-    Without stage 1 the encoder begins at random; without stage 3 nothing but the labelled people is learnt from.
+    Without stage 1 the encoder begins at random. Stage 3 goes on from the same labels without it, half as many steps,
+    and learns from everybody.
     """
     measured = workshop.measured(LEARNT_FROM, rendered="measured")
     labelled = _of_part(measured, "training", labelled=True)
@@ -37,11 +38,11 @@ def label_curve(
         folder = workshop.folder / "label_efficiency" / f"{variant.replace(' ', '-')}-{len(chosen)}-{seed}"
         done = folder / "errors.json"
         if not done.exists():
-            errors = _trained_on(workshop, measured, chosen, variant, folder, schedule, steps, seed)
-            done.write_text(json.dumps(errors), encoding="utf-8")
-            (folder / "state.pt").unlink()
-        figures = json.loads(done.read_text(encoding="utf-8"))
-        yield {"labels": len(chosen), "variant": variant, "seed": seed, **figures}
+            trained = _trained_on(workshop, measured, chosen, variant, schedule, steps, seed)
+            held_out = measured.scans(_of_part(measured, "choice", labelled=True), segmented=True)
+            figures = bodyfat.errors(trained, measured.store, measured.labels, held_out)
+            done.write_text(json.dumps(figures), encoding="utf-8")
+        yield {"labels": len(chosen), "variant": variant, "seed": seed, **json.loads(done.read_text(encoding="utf-8"))}
 
 
 def _trained_on(
@@ -49,30 +50,35 @@ def _trained_on(
     measured: Measured,
     chosen: np.ndarray,
     variant: str,
-    folder: Path,
     schedule: Schedule,
     steps: int,
     seed: int,
-) -> dict[str, float]:
-    """The errors of an estimator that knows the labels of the `chosen` people alone."""
+) -> nn.Module:
+    """An estimator that knows the labels of the `chosen` people alone."""
     shapes, unlabelled = VARIANTS[variant]
+    folder = workshop.folder / "label_efficiency" / f"{variant.replace(' ', '-')}-{len(chosen)}-{seed}"
+    network = workshop.network(ESTIMATOR, seed=seed)
+    if (done := learnt(folder, network)) is not None:
+        return done
     told = np.isin(measured.person, chosen)
     known = replace(measured.labels, bfp=np.where(told, measured.labels.bfp, np.nan))
-    network = workshop.network(ESTIMATOR, seed=seed)
-    if shapes:
+    if unlabelled:
+        before = "stage 1" if shapes else "neither"
+        network.load_state_dict(_trained_on(workshop, measured, chosen, before, schedule, steps, seed).state_dict())
+        steps = max(1, steps // 2)
+    elif shapes:
         network.load_state_dict(workshop.estimator_shapes().state_dict())
-        schedule = replace(schedule, slow={"encoder.": 0.2})
     else:
         bodyfat.set_scales(network, measured.labels)
+    if shapes:
+        schedule = replace(schedule, slow={"encoder.": 0.2})
     samples = measured.scans(_of_part(measured, "training") if unlabelled else chosen)
     loss = bodyfat.BodyFatLoss(bodyfat.ShapeScale.of(measured.store))
-    trained = train(
+    return train(
         network, _drawn(samples, measured.scans(chosen), steps * schedule.batch, seed),
         bodyfat.ScanBatches(measured.store, known, twice=unlabelled), loss, schedule, folder,
         seed=seed, device=workshop.device, teacher=loss.follow if unlabelled else None,
     )  # fmt: skip
-    held_out = measured.scans(_of_part(measured, "choice", labelled=True), segmented=True)
-    return bodyfat.errors(trained, measured.store, measured.labels, held_out)
 
 
 def _of_part(measured: Measured, part: Part, *, labelled: bool = False) -> np.ndarray:
