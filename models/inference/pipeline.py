@@ -157,8 +157,10 @@ class Pipeline:
         )
         for view in photos:
             i = VIEWS.index(view)
+            if dark := quality.judge_photo(photos[view], view):
+                work.findings += dark  # and nothing is said of what was seen there
+                continue
             work.silhouettes[view] = masks[i]
-            work.findings += quality.judge_photo(photos[view], view)
             work.findings += quality.judge_capture(view, views[i], people[i], faults[i])
 
     def _avatar(

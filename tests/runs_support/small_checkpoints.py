@@ -60,9 +60,9 @@ def _threshold(network: torch.nn.Module) -> None:
 
 
 def bright_person(seed: int, view: str = "front") -> bytes:
-    """A JPEG of an ellipse of its own width, bright before darkness. Seed -1: there is nobody."""
+    """A JPEG of an ellipse of its own width, brighter than the room. A seed below 0: there is nobody."""
     random = np.random.default_rng([abs(seed), len(view)])
-    picture = random.integers(20, 40, (360, 270, 3), dtype=np.uint8)
+    picture = random.integers(85, 105, (360, 270, 3), dtype=np.uint8)
     if seed >= 0:
         width, height = int(random.integers(30, 70)), int(random.integers(120, 160))
         cv2.ellipse(picture, (135, 180), (width, height), 0, 0, 360, (225, 215, 205), -1)

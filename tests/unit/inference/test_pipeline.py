@@ -76,8 +76,8 @@ def pipeline(files: dict[str, Path]) -> Pipeline:
     return Pipeline(segmenter, loaded["avatar"], loaded["estimator"])
 
 
-def photo(shift: int = 0, height: int = 360) -> bytes:
-    picture = np.full((512, 384, 3), 30, np.uint8)
+def photo(shift: int = 0, height: int = 360, room: int = 30) -> bytes:
+    picture = np.full((512, 384, 3), room, np.uint8)
     cv2.ellipse(picture, (192 + shift, 256), (height // 5, height // 2), 0, 0, 360, (230, 220, 210), -1)
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
 
@@ -136,13 +136,24 @@ def test_a_bad_photo_spoils_its_view_alone(pipeline: Pipeline) -> None:
     assert numbers(spoilt) == numbers(without)
 
 
+def test_of_a_photo_in_the_dark_nothing_is_seen(pipeline: Pipeline) -> None:
+    """Whoever the segmenter believes to see there is neither judged nor kept."""
+    dark = photo(height=40)  # a lamp at most
+    (outcome,) = pipeline.process([scan(photos={"front": photo(), "left": dark})])
+    assert [(found.view, found.reason) for found in outcome.quality] == [("left", "too dark")]
+    assert set(outcome.silhouettes) == {"front"}
+    (nothing,) = pipeline.process([scan(photos={"left": dark})])
+    assert nothing.indeterminate == "left: the photo is too dark"
+    assert not nothing.predictions
+
+
 @pytest.mark.parametrize(
     ("photos", "told"),
     [
         ({}, "no photo is left"),
         ({"front": b""}, "no photo is left"),
         ({"front": b"\x00" * 100}, "front: the photo cannot be decoded"),
-        ({"front": photo(height=40)}, "front: no person is seen"),
+        ({"front": photo(height=40, room=100)}, "front: no person is seen"),
     ],
 )
 def test_a_scan_without_a_usable_view_is_indeterminate(pipeline: Pipeline, photos: dict, told: str) -> None:
