@@ -91,7 +91,8 @@ def test_units_and_order_do_not_matter(seed, n, k, scale, shift, interval):
                 assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
     order = np.random.default_rng(seed).permutation(n)
     if interval != "bca":
-        assert icc(table[order], interval=interval)["ICC(A,1)"].low == pytest.approx(one["ICC(A,1)"].low, rel=1e-8)
+        low, again = one["ICC(A,1)"].low, icc(table[order], interval=interval)["ICC(A,1)"].low
+        assert again is low is None or again == pytest.approx(low, rel=1e-8)  # tiny tables have no jackknife interval
 
 
 @pytest.mark.parametrize("decimals", [0, 9])
