@@ -372,25 +372,28 @@ def body_fat(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     for name in FACTS_TOLD:
         predicted = [one.outcomes[name].predictions["body_fat_percent"] for one in seen_there]
         metrics += told_of(name, np.array([[p.value, p.low, p.high] for p in predicted]), truth, rows, used)
-    beside = []
-    whole = [one.outcomes["photos and profile"].predictions["body_fat_percent"].value for one in seen_there]
+
+    def by_photos(name: str) -> np.ndarray:
+        return np.array([one.outcomes[name].predictions["body_fat_percent"].value for one in seen_there])
+
     for name, columns in LINEAR.items():
         by_line = linear(learnt_from, rows, columns, REFERENCE)
-        beside += told_of(name, alone(by_line), truth, rows, used)
-        against = compare_errors(whole, by_line, truth, names=("photos and profile", name), metrics=("mae",))[0]
+        told_of(name, alone(by_line), truth, rows, used)
+        names = ("photos and profile", name)
+        against = compare_errors(by_photos(names[0]), by_line, truth, names=names, metrics=("mae",))[0]
         print(f"\nMAE of photos and profile less that: {shown(against.difference)}, p {against.p_value:.3f}")
     deurenberg = EQUATIONS["deurenberg"]
     bmi = rows["weight_kg"] / (rows["stature_cm"] / 100) ** 2
     by_bmi = deurenberg(*(np.asarray(part, float) for part in (bmi, rows["age"], rows["sex"].eq("M"))))
-    beside += told_of("equation of BMI, age and sex (Deurenberg)", alone(by_bmi), truth, rows, used)
+    told_of("equation of BMI, age and sex (Deurenberg)", alone(by_bmi), truth, rows, used)
     bia = bioimpedance(given.nhanes, rows["subject"])
     there = np.isfinite(bia)
     same = rows[there].reset_index(drop=True)
-    beside += told_of("bioimpedance", alone(bia[there]), truth[there], same, f"{used}, those with bioimpedance")
+    told_of("bioimpedance", alone(bia[there]), truth[there], same, f"{used}, those with bioimpedance")
     for name in FACTS_TOLD:
-        found = np.array([one.outcomes[name].predictions["body_fat_percent"].value for one in seen_there])[there]
-        beside += told_of(f"{name}, people with bioimpedance", alone(found), truth[there], same, used)
-    return {"estimator": metrics, "beside": beside}
+        found = by_photos(name)[there]
+        told_of(f"{name}, people with bioimpedance", alone(found), truth[there], same, used)
+    return {"estimator": metrics}
 
 
 def alone(values: np.ndarray) -> np.ndarray:
@@ -506,8 +509,8 @@ def main() -> None:
     if given.json:
         before = json.loads(given.json.read_text(encoding="utf-8")) if given.json.exists() else {}
         for kind, found in metrics.items():
-            names = {one["name"] for one in found}
-            before[kind] = [one for one in before.get(kind, []) if one["name"] not in names] + found
+            anew = {(one["name"], one["data"]) for one in found}
+            before[kind] = [one for one in before.get(kind, []) if (one["name"], one["data"]) not in anew] + found
         given.json.write_text(json.dumps(before, indent=2) + "\n", encoding="utf-8")
 
 

@@ -23,9 +23,7 @@ from typing import Any
 from measuring import MEGABYTE, in_fresh_process, peak_megabytes, print_machine, print_rows, timed
 
 VIEWS = ("front", "back", "left", "right")
-PEOPLE = (
-    12  # different ones; each scan is of one of them, its photos with bytes of their own behind the end of the image
-)
+PEOPLE = 12  # each scan is of one of them, its photos with bytes of their own behind the end of the image
 HEIGHT, WIDTH = 640, 480
 SETTINGS = (("local", 1), ("local", 2), ("dask", 1), ("dask", 2))
 

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -35,8 +36,7 @@ def label_curve(
     for seed, count, variant in itertools.product(range(seeds), labels, VARIANTS):
         order = np.random.default_rng([workshop.recipe.seed, 51, seed]).permutation(labelled)
         chosen = order[:count]
-        folder = workshop.folder / "label_efficiency" / f"{variant.replace(' ', '-')}-{len(chosen)}-{seed}"
-        done = folder / "errors.json"
+        done = _folder(workshop, variant, chosen, seed) / "errors.json"
         if not done.exists():
             trained = _trained_on(workshop, measured, chosen, variant, schedule, steps, seed)
             held_out = measured.scans(_of_part(measured, "choice", labelled=True), segmented=True)
@@ -56,7 +56,7 @@ def _trained_on(
 ) -> nn.Module:
     """An estimator that knows the labels of the `chosen` people alone."""
     shapes, unlabelled = VARIANTS[variant]
-    folder = workshop.folder / "label_efficiency" / f"{variant.replace(' ', '-')}-{len(chosen)}-{seed}"
+    folder = _folder(workshop, variant, chosen, seed)
     network = workshop.network(ESTIMATOR, seed=seed)
     if (done := learnt(folder, network)) is not None:
         return done
@@ -79,6 +79,10 @@ def _trained_on(
         bodyfat.ScanBatches(measured.store, known, twice=unlabelled), loss, schedule, folder,
         seed=seed, device=workshop.device, teacher=loss.follow if unlabelled else None,
     )  # fmt: skip
+
+
+def _folder(workshop: Workshop, variant: str, chosen: np.ndarray, seed: int) -> Path:
+    return workshop.folder / "label_efficiency" / f"{variant.replace(' ', '-')}-{len(chosen)}-{seed}"
 
 
 def _of_part(measured: Measured, part: Part, *, labelled: bool = False) -> np.ndarray:
