@@ -274,9 +274,16 @@ def store(registry: Registry, key: str, parts: Mapping[str, Part]) -> None:
         shutil.rmtree(making, ignore_errors=True)
         if not folder.is_dir():  # another worker was quicker, or the disk is full
             raise
-    kept = sorted((path for path in folder.parent.iterdir() if path.name[0] != "."), key=lambda p: p.stat().st_mtime)
+    kept = sorted((path for path in folder.parent.iterdir() if path.name[0] != "."), key=_changed_at)
     for old in kept[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another worker was quicker to remove it
+        return 0.0
 
 
 def _people_of(frames: Frames, plan: Plan, pairs: pd.DataFrame, phones: dict[tuple[str, str], str]) -> pd.DataFrame:

@@ -37,10 +37,10 @@ def claim(folder: Path) -> Iterator[Path]:
 
 
 def abandoned(folder: Path) -> bool:
-    """Whether the process that claimed the folder has ended."""
-    if folder.name.startswith(_BEING_MADE):
-        return time.time() - folder.stat().st_mtime > _MAKING_TAKES_SECONDS
+    """Whether the process that claimed the folder has ended; False where the folder has gone meanwhile."""
     try:
+        if folder.name.startswith(_BEING_MADE):
+            return time.time() - folder.stat().st_mtime > _MAKING_TAKES_SECONDS
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
         return False
