@@ -6,6 +6,7 @@
     python benchmarks/model_accuracy.py body-fat --nhanes FOLDER            BFP against DXA, people kept to choose by
     python benchmarks/model_accuracy.py body-fat --nhanes FOLDER --final    ... and those kept for the final table
     python benchmarks/model_accuracy.py retest --nhanes FOLDER              two scans each of the same people
+    python benchmarks/model_accuracy.py poses --nhanes FOLDER               BFP of people who did not stand as asked
 
 The photos are rendered, 480 × 640 pixels, and go through the pipeline as a run would send them. Bodies and captures are
 drawn from seeds that no training uses, rooms for `shapes` from the families of background that no training shows.
@@ -38,7 +39,8 @@ VIEW_SETS = {"4": ALL_VIEWS, "3": ("front", "back", "left"), "2": ("front", "lef
 
 @dataclass(frozen=True)
 class Person:
-    """Whoever is rendered. profile: what the pipeline may be told (sex, age, stature_cm, weight_kg)."""
+    """Whoever is rendered. profile: what the pipeline may be told (sex, age, stature_cm, weight_kg). spoilt: the views
+    of a capture with a fault that have it; those of another capture in the same room do for the rest."""
 
     number: int
     betas: np.ndarray
@@ -47,6 +49,7 @@ class Person:
     profile: dict[str, Any]
     families: tuple[str, ...] | None = None
     fault: str | None = None
+    spoilt: tuple[str, ...] = ALL_VIEWS
     seed: int = SEED
 
 
@@ -95,10 +98,13 @@ def _see(people: Sequence[Person], *, checkpoints: dict[str, str], told: dict[st
     pipeline, body = _pipeline(tuple(sorted(checkpoints.items()))), open_body()
     found = []
     for person in people:
-        rng = np.random.default_rng([person.seed, person.number])
         chosen = {} if person.families is None else {"families": person.families}
-        capture = draw_capture(rng, sex=person.sex, age=person.age, fault=person.fault, **chosen)
+        draw = functools.partial(draw_capture, sex=person.sex, age=person.age, **chosen)
+        capture = draw(np.random.default_rng([person.seed, person.number]), fault=person.fault)
         photos = render_scan(body, person.betas, capture, size=SIZE)
+        if set(person.spoilt) != set(photos):
+            good = render_scan(body, person.betas, draw(np.random.default_rng([person.seed, person.number])), size=SIZE)
+            photos = {view: photos[view] if view in person.spoilt else good[view] for view in photos}
         files = {view: encode_jpeg(photo) for view, photo in photos.items()}
         seen = Seen(person.number, capture.appearance.tone)
         kept: dict[str, bytes] = {}
@@ -256,8 +262,11 @@ def quality(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
             continue
         right = sum(any(finding.reason == reason for finding in findings) for findings in found)
         some = sum(bool(findings) for findings in found)
-        rows.append((fault.replace("_", " "), f"{right} of {len(found)} for this reason, {some} for some reason"))
-        metrics.append(metric(f"found: {fault.replace('_', ' ')}", 100 * right / len(found), "%", used, len(found)))
+        photos = [any(finding.view == view for finding in findings) for findings in found for view in ALL_VIEWS]
+        name, told = fault.replace("_", " "), f"{sum(photos)} of {len(photos)} photos by themselves"
+        rows.append((name, f"{right} of {len(found)} for this reason, {some} for some reason, {told}"))
+        metrics.append(metric(f"found: {name}", 100 * right / len(found), "%", used, len(found)))
+        metrics.append(metric(f"found: {name}, single photos", 100 * np.mean(photos), "%", used, len(photos)))
     tell("Quality control", rows)
     return {"segmenter": metrics}
 
@@ -485,6 +494,27 @@ def metric(name: str, value: float, unit: str | None, data: str, n: int, interva
     return found
 
 
+def poses(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """BFP against DXA of the same people: standing as asked, otherwise in one photo, otherwise in all."""
+    import dataclasses
+
+    from models.training.nhanes import REFERENCE
+
+    known, people, _ = adults_of(given.nhanes, "choice")
+    people = [dataclasses.replace(person, seed=SEED + 2) for person in people[: given.people]]
+    posed = [dataclasses.replace(person, fault="wrong_pose") for person in people]
+    one = [dataclasses.replace(person, spoilt=(ALL_VIEWS[person.number % 4],)) for person in posed]
+    rows = []
+    for name, asked in {"as asked": people, "otherwise in one photo": one, "otherwise in all photos": posed}.items():
+        seen = list(see(asked, checkpoints_of(given), {"4": (ALL_VIEWS, FACTS_TOLD["photos and profile"])}))
+        found = {one.number: one.outcomes["4"].predictions.get("body_fat_percent") for one in seen}
+        errors = [abs(fat.value - known[REFERENCE][number]) for number, fat in found.items() if fat is not None]
+        spread = f"95 % below {np.quantile(errors, 0.95):.1f}, all below {max(errors):.1f}"
+        rows.append((name, f"{len(errors)} of {len(asked)} with a figure, MAE {np.mean(errors):.2f}, {spread}"))
+    tell("Body fat by how people stand, photos and profile", rows)
+    return {}
+
+
 def checkpoints_of(given: argparse.Namespace) -> dict[str, str]:
     from models.checkpoints import packaged_checkpoints, read_card
 
@@ -494,8 +524,8 @@ def checkpoints_of(given: argparse.Namespace) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("shapes", "quality", "tape", "body-fat", "retest"))
-    parser.add_argument("--people", type=int, default=500, help="for shapes and tape")
+    parser.add_argument("what", choices=("shapes", "quality", "tape", "body-fat", "retest", "poses"))
+    parser.add_argument("--people", type=int, default=500, help="for all but body-fat")
     parser.add_argument("--ansur", type=Path)
     parser.add_argument("--nhanes", type=Path)
     parser.add_argument("--final", action="store_true", help="the fifth that no training and no choice has seen")
@@ -503,9 +533,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     print_machine(repeats=1)
-    metrics = {"shapes": shapes, "quality": quality, "tape": tape, "body-fat": body_fat, "retest": retest}[given.what](
-        given
-    )
+    measures = {
+        "shapes": shapes,
+        "quality": quality,
+        "tape": tape,
+        "body-fat": body_fat,
+        "retest": retest,
+        "poses": poses,
+    }
+    metrics = measures[given.what](given)
     if given.json:
         before = json.loads(given.json.read_text(encoding="utf-8")) if given.json.exists() else {}
         for kind, found in metrics.items():

@@ -55,6 +55,11 @@ class _Work:
         finally:
             self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
 
+    def indeterminate(self, otherwise: str = "") -> ScanOutcome:
+        """The outcome of a scan of which nothing can be said, for what was found or else for the reason given."""
+        reason = quality.explain(self.findings) or otherwise
+        return ScanOutcome(self.scan.key, quality=tuple(self.findings), indeterminate=reason, timings=self.timings)
+
     def usable(self) -> list[str]:
         """The views in which nothing is wrong."""
         wrong = {finding.view for finding in self.findings}
@@ -112,15 +117,24 @@ class Pipeline:
         work = _Work(scan)
         self._see(work)
         views = work.usable()
-        if not views:
-            reason = quality.explain(work.findings) or "no photo is left of this scan"
-            return ScanOutcome(scan.key, quality=tuple(work.findings), indeterminate=reason, timings=work.timings)
+        if not views or quality.badly_posed(work.findings):
+            return work.indeterminate("no photo is left of this scan")
         with work.stage("keep"):
             kept = {view: encode_silhouette(work.silhouettes[view]) for view in views}
-        inputs = _network_inputs(work, views)
+        seen = _seen(work, views)
+        body = self._body(work, seen)
+        if body is not None and self._strangeness(body) > 1 and (other := self._without_which_one_fits(work, seen)):
+            seen, body, view = other
+            work.findings.append(Finding("inconsistent", view))
         predictions: dict[str, Predicted] = {}
-        betas, pose = self._avatar(work, inputs, views, predictions)
-        self._body_fat(work, inputs, predictions)
+        if body is not None:
+            try:
+                self._tape(work, body, predictions)
+            except BodyRequestError as error:
+                work.findings.append(Finding("no body", detail=error.what))
+                return work.indeterminate()
+        self._body_fat(work, seen, predictions)
+        betas, pose = (None, None) if body is None else (body.betas.tolist(), body.pose)
         return ScanOutcome(scan.key, predictions, betas, pose, kept, tuple(work.findings), None, work.timings)
 
     def _see(self, work: _Work) -> None:
@@ -163,47 +177,80 @@ class Pipeline:
             work.silhouettes[view] = masks[i]
             work.findings += quality.judge_capture(view, views[i], people[i], faults[i])
 
-    def _avatar(
-        self, work: _Work, inputs: _Inputs, views: list[str], predictions: dict[str, Predicted]
-    ) -> tuple[list[float] | None, dict[str, list[list[float]]] | None]:
+    def _body(self, work: _Work, seen: _Seen) -> _Body | None:
+        """The body that the avatar sees, within its span or not; None without an avatar or a stature."""
         if self.avatar is None:
-            return None, None
+            return None
         if work.scan.stature_cm is None:
             work.findings.append(Finding("no stature"))
-            return None, None
+            return None
         with work.stage("avatar"):
             stature = torch.tensor([work.scan.stature_cm / 100], dtype=torch.float32)
-            seen = self.avatar.module(inputs.silhouettes, inputs.boxes, inputs.present, stature)
-            betas = seen.betas[0].double().numpy()
-            pose = seen.pose[0].double().numpy()
+            found = self.avatar.module(seen.silhouettes, seen.boxes, seen.present, stature)
+            pose = found.pose[0].double().numpy()
+        return _Body(found.betas[0].double().numpy(), {view: pose[VIEWS.index(view)].tolist() for view in seen.views})
+
+    def _without_which_one_fits(self, work: _Work, seen: _Seen) -> tuple[_Seen, _Body, str] | None:
+        """Without one of the views a body of the model fits: the scan without it, that body, and the view.
+
+        None where no body fits either way, and where there are only two views, of which nobody can say which is wrong.
+        """
+        if len(seen.views) <= 2:
+            return None
+        fewer = {view: seen.without(view) for view in seen.views}
+        bodies = {view: self._body(work, scan) for view, scan in fewer.items()}
+        strange = {view: self._strangeness(body) for view, body in bodies.items() if body is not None}
+        least = min(strange, key=strange.__getitem__)
+        return (fewer[least], bodies[least], least) if strange[least] <= 1 else None
+
+    def _strangeness(self, body: _Body) -> float:
+        """How far out the betas lie: 1 is the border of the model's span."""
+        low, high = self.body.span
+        middle, half = (low + high) / 2, (high - low) / 2
+        return float((np.abs(body.betas - middle) / half).max())
+
+    def _tape(self, work: _Work, body: _Body, predictions: dict[str, Predicted]) -> None:
         with work.stage("tape"):
-            try:
-                measured = measure(self.body.shaped(betas[None]), self.body)
-            except BodyRequestError as error:
-                work.findings.append(Finding("no body", detail=error.what))
-                return None, None
+            measured = measure(self.body.shaped(body.betas[None]), self.body)
             for name, values in measured.items():
                 if name in MEASUREMENTS and np.isfinite(values[0]):
                     predictions[name] = Predicted(float(values[0]), MEASUREMENTS[name].unit)
-        return betas.tolist(), {view: pose[VIEWS.index(view)].tolist() for view in views}
 
-    def _body_fat(self, work: _Work, inputs: _Inputs, predictions: dict[str, Predicted]) -> None:
+    def _body_fat(self, work: _Work, seen: _Seen, predictions: dict[str, Predicted]) -> None:
         if self.estimator is None:
             return
         with work.stage("body fat"):
-            seen = self.estimator.module(inputs.silhouettes, inputs.boxes, inputs.present, _profile(work.scan))
-            mean, half = float(seen.mean[0]), _HALF_WIDTH * float(seen.sd[0])
+            found = self.estimator.module(seen.silhouettes, seen.boxes, seen.present, _profile(work.scan))
+            mean, half = float(found.mean[0]), _HALF_WIDTH * float(found.sd[0])
             predictions["body_fat_percent"] = Predicted(mean, "%", mean - half, mean + half)
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class _Seen:
+    """The views of one scan as the networks are shown them: a batch of one."""
+
+    views: tuple[str, ...]
     silhouettes: torch.Tensor
     boxes: torch.Tensor
     present: torch.Tensor
 
+    def without(self, view: str) -> _Seen:
+        """As if this view had not been captured."""
+        changed = [one.clone() for one in (self.silhouettes, self.boxes, self.present)]
+        for one in changed:
+            one[0, VIEWS.index(view)] = 0
+        return _Seen(tuple(other for other in self.views if other != view), *changed)
 
-def _network_inputs(work: _Work, views: list[str]) -> _Inputs:
+
+@dataclass(frozen=True)
+class _Body:
+    """What the avatar found: betas (K,), and the pose in each view."""
+
+    betas: np.ndarray
+    pose: dict[str, list[list[float]]]
+
+
+def _seen(work: _Work, views: list[str]) -> _Seen:
     silhouettes = np.zeros((1, len(VIEWS), HEIGHT, WIDTH), np.float32)
     boxes = np.zeros((1, len(VIEWS), 4), np.float32)
     present = np.zeros((1, len(VIEWS)), bool)
@@ -212,7 +259,7 @@ def _network_inputs(work: _Work, views: list[str]) -> _Inputs:
             i = VIEWS.index(view)
             silhouettes[0, i], boxes[0, i] = fit_silhouette(quality.largest_part(work.silhouettes[view]))
             present[0, i] = True
-    return _Inputs(torch.from_numpy(silhouettes), torch.from_numpy(boxes), torch.from_numpy(present))
+    return _Seen(tuple(views), *(torch.from_numpy(one) for one in (silhouettes, boxes, present)))
 
 
 def _profile(scan: ScanInput) -> torch.Tensor:

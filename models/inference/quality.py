@@ -19,14 +19,17 @@ REASONS = {
     "pose": "the pose is not the one asked for",
     "blurred": "the photo is blurred",
     "too dark": "the photo is too dark",
+    "inconsistent": "the photo does not agree with the other views",
     "no body": "no plausible body fits the silhouettes",
     "no stature": "the stature is not known, so that no measurement can be taken in centimetres",
 }
 SMALLEST_SHARE = 0.02  # of the picture; a standing person who fills half its height has about 5 %
 SECOND_PERSON = 0.15  # of the largest connected part
 CUT_PIXELS = 6  # of the person on the outermost row or column of the picture
-SURE = 0.9  # probability from which the segmenter's opinion counts
+SURE = 0.9  # probability from which the segmenter's opinion of whom a photo shows, and from where, counts
+FAULTY = 0.5  # probability from which a photo counts as cut off, blurred or of another pose
 DIM = 80  # grey level, of 255, that one pixel in a hundred of a lit photo exceeds; rendered rooms have 118 and more
+BADLY_POSED = 2  # views in another pose than asked for: then the person did not follow, whatever the others look like
 
 
 def judge_photo(photo: Bytes, view: str) -> list[Finding]:
@@ -69,17 +72,25 @@ def judge_capture(
     if likely != view and view_probability.max() > SURE:
         found.append(Finding("wrong view", view, f"it looks like the {likely}"))
     for reason, probability in zip(("cut off", "blurred", "pose"), fault_probability, strict=True):
-        if probability > SURE:
+        if probability > FAULTY:
             found.append(Finding(reason, view))
     return found
 
 
+def badly_posed(findings: list[Finding]) -> bool:
+    """Whether so many views show another pose than asked for that nothing in the scan can be trusted.
+
+    The segmenter overlooks a pose in some views; the views that it let pass are no better than the others.
+    """
+    return len({finding.view for finding in findings if finding.reason == "pose"}) >= BADLY_POSED
+
+
 def explain(findings: list[Finding]) -> str:
-    """Findings in one sentence, for an indeterminate scan."""
+    """Findings in one sentence, for an indeterminate scan; the same for all scans of which the same is wrong."""
     parts = []
     for finding in findings:
         where = f"{finding.view}: " if finding.view else ""
-        detail = f" ({finding.detail})" if finding.detail else ""
+        detail = f" ({finding.detail})" if finding.view and finding.detail else ""
         parts.append(f"{where}{REASONS[finding.reason]}{detail}")
     return "; ".join(dict.fromkeys(parts))
 

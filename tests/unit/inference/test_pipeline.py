@@ -25,6 +25,7 @@ from models.errors import ModelFileError
 from models.inference import Pipeline, ScanInput
 from models.measure import measure
 from models.networks import build
+from models.networks.blocks import VIEWS
 
 SMALL = {"components": 8, "features": 16}
 PROFILE = {"stature_cm": 172.0, "weight_kg": 70.0, "age": 40.0, "sex": "F"}
@@ -169,12 +170,74 @@ def test_without_the_stature_there_is_body_fat_but_no_tape(pipeline: Pipeline) -
     assert [finding.reason for finding in outcome.quality] == ["no stature"]
 
 
-def test_an_avatar_outside_the_span_is_told_and_not_measured(files: dict[str, Path], pipeline: Pipeline) -> None:
+class Opinion(Threshold):
+    """A segmenter that holds some of the views for photos of another pose."""
+
+    def __init__(self, posed: set[str]):
+        super().__init__()
+        self.posed = posed
+
+    def forward(self, photos: torch.Tensor):
+        seen = super().forward(photos)
+        seen.faults[[VIEWS.index(view) for view in self.posed], 2] = 9.0
+        return seen
+
+
+@pytest.mark.parametrize(("posed", "usable"), [({"back"}, True), ({"front", "left"}, False), (set(VIEWS), False)])
+def test_a_person_who_does_not_stand_as_asked_in_several_views(pipeline: Pipeline, posed: set, usable: bool) -> None:
+    """What the segmenter let pass is then no better than what it did not."""
+    segmenter = Loaded(pipeline.segmenter.card, Opinion(posed))
+    (outcome,) = Pipeline(segmenter, pipeline.avatar, pipeline.estimator).process([scan()])
+    assert {(finding.view, finding.reason) for finding in outcome.quality} == {(view, "pose") for view in posed}
+    assert (outcome.indeterminate is None) == bool(outcome.predictions) == usable
+    assert set(outcome.silhouettes) == (set(VIEWS) - posed if usable else set())
+
+
+def test_silhouettes_that_no_body_fits_give_no_numbers(files: dict[str, Path], pipeline: Pipeline) -> None:
     avatar = read_checkpoint(files["avatar"])
     avatar.module.betas_mean += 500.0
     (outcome,) = Pipeline(pipeline.segmenter, avatar, pipeline.estimator).process([scan()])
     assert [finding.reason for finding in outcome.quality] == ["no body"]
-    assert (outcome.betas, set(outcome.predictions)) == (None, {"body_fat_percent"})
+    assert (outcome.betas, outcome.predictions, outcome.silhouettes) == (None, {}, {})
+    assert outcome.indeterminate == "no plausible body fits the silhouettes"
+    assert "outside the span" in outcome.quality[0].detail
+
+
+class Misled(torch.nn.Module):
+    """An avatar that sees no possible body where certain views are present."""
+
+    def __init__(self, avatar: torch.nn.Module, by: set[str]):
+        super().__init__()
+        self.avatar, self.by = avatar, [VIEWS.index(view) for view in by]
+
+    def forward(self, silhouettes, boxes, present, stature):
+        found = self.avatar(silhouettes, boxes, present, stature)
+        return found._replace(betas=found.betas + 50.0 * present[:, self.by].any(1, keepdim=True))
+
+
+def misled(pipeline: Pipeline, *views: str) -> Pipeline:
+    avatar = Loaded(pipeline.avatar.card, Misled(pipeline.avatar.module, set(views)))
+    return Pipeline(pipeline.segmenter, avatar, pipeline.estimator)
+
+
+def test_a_view_without_which_a_body_fits_is_set_aside(pipeline: Pipeline) -> None:
+    (without,) = pipeline.process([scan(photos={view: scan().photos[view] for view in ("front", "left", "right")})])
+    (outcome,) = misled(pipeline, "back").process([scan()])
+    assert [(finding.view, finding.reason) for finding in outcome.quality] == [("back", "inconsistent")]
+    assert numbers(outcome) == numbers(without)
+    assert set(outcome.pose) == {"front", "left", "right"}
+    assert set(outcome.silhouettes) == set(VIEWS)  # another checkpoint may make more of it
+    (again,) = misled(pipeline, "back").process([scan(photos={}, silhouettes=outcome.silhouettes)])
+    assert (numbers(again), again.quality) == (numbers(outcome), outcome.quality)
+
+
+def test_which_of_two_views_is_wrong_nobody_can_say(pipeline: Pipeline) -> None:
+    photos = {view: scan().photos[view] for view in ("front", "back")}
+    for one, views in ((misled(pipeline, "back"), photos), (misled(pipeline, "back", "left"), scan().photos)):
+        (outcome,) = one.process([scan(photos=views)])
+        assert [finding.reason for finding in outcome.quality] == ["no body"]
+        assert outcome.indeterminate
+        assert not outcome.predictions
 
 
 def test_an_estimator_needs_nothing_but_one_photo(pipeline: Pipeline) -> None:

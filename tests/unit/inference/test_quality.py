@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from models.inference.quality import explain, judge_capture, judge_photo, judge_silhouette, largest_part
+from models.inference.quality import badly_posed, explain, judge_capture, judge_photo, judge_silhouette, largest_part
+from models.inference.scan import Finding
 
 SURE_OF_ONE = np.array([0.0, 1.0, 0.0])
 NOTHING_WRONG = np.zeros(3)
@@ -66,8 +67,18 @@ def test_the_segmenters_opinion_counts_when_it_is_sure() -> None:
     assert judge_capture("front", unsure, SURE_OF_ONE, NOTHING_WRONG) == []
     blurred = judge_capture("left", likely_left, SURE_OF_ONE, np.array([0.1, 0.99, 0.1]))
     assert [f.reason for f in blurred] == ["blurred"]
+    faulty = judge_capture("left", likely_left, SURE_OF_ONE, np.array([0.51, 0.49, 0.6]))
+    assert [f.reason for f in faulty] == ["cut off", "pose"]
     people = judge_capture("left", likely_left, np.array([0.0, 0.02, 0.98]), NOTHING_WRONG)
     assert [f.reason for f in people] == ["several people"]
+
+
+def test_one_view_in_another_pose_spoils_itself_two_the_scan() -> None:
+    pose = [Finding("pose", view) for view in ("front", "left", "right")]
+    assert not badly_posed(pose[:1])
+    assert badly_posed(pose[:2])
+    assert badly_posed(pose)
+    assert not badly_posed([pose[0], Finding("blurred", "left"), Finding("pose", "front")])
 
 
 def test_findings_become_a_sentence() -> None:
