@@ -7,6 +7,7 @@
     python benchmarks/model_accuracy.py body-fat --nhanes FOLDER --final    ... and those kept for the final table
     python benchmarks/model_accuracy.py retest --nhanes FOLDER              two scans each of the same people
     python benchmarks/model_accuracy.py poses --nhanes FOLDER               BFP of people who did not stand as asked
+    python benchmarks/model_accuracy.py poses --nhanes FOLDER --narrow      ... in photos of 360 × 640 pixels
 
 The photos are rendered, 480 × 640 pixels, and go through the pipeline as a run would send them. Bodies and captures are
 drawn from seeds that no training uses, rooms for `shapes` from the families of background that no training shows.
@@ -30,7 +31,7 @@ import numpy as np
 import pandas as pd
 from measuring import print_machine, print_rows
 
-SIZE = (640, 480)
+SIZE, NARROW = (640, 480), (640, 360)
 SEED = 20_000  # of bodies and captures here
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm", "thigh_cm", "arm_cm", "calf_cm", "neck_cm")
 ALL_VIEWS = ("front", "back", "left", "right")
@@ -65,13 +66,17 @@ class Seen:
 
 
 def see(
-    people: Sequence[Person], checkpoints: dict[str, str], told: dict[str, Any], workers: int = 2
+    people: Sequence[Person],
+    checkpoints: dict[str, str],
+    told: dict[str, Any],
+    workers: int = 2,
+    size: tuple[int, int] = SIZE,
 ) -> Iterator[Seen]:
     """Render every person and process the photos. told: name -> (views, names of the profile that are told)."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = "1"
     chunks = [people[first : first + 10] for first in range(0, len(people), 10)]
-    work = functools.partial(_see, checkpoints=checkpoints, told=told)
+    work = functools.partial(_see, checkpoints=checkpoints, told=told, size=size)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for found in pool.map(work, chunks):
             yield from found
@@ -89,7 +94,9 @@ def _pipeline(checkpoints: tuple[tuple[str, str], ...]) -> Any:
     return Pipeline.load({kind: Path(path) for kind, path in checkpoints})
 
 
-def _see(people: Sequence[Person], *, checkpoints: dict[str, str], told: dict[str, Any]) -> list[Seen]:
+def _see(
+    people: Sequence[Person], *, checkpoints: dict[str, str], told: dict[str, Any], size: tuple[int, int]
+) -> list[Seen]:
     from models.body import open_body
     from models.inference import ScanInput
     from models.render.capture import draw_capture, encode_jpeg, render_scan
@@ -101,9 +108,9 @@ def _see(people: Sequence[Person], *, checkpoints: dict[str, str], told: dict[st
         chosen = {} if person.families is None else {"families": person.families}
         draw = functools.partial(draw_capture, sex=person.sex, age=person.age, **chosen)
         capture = draw(np.random.default_rng([person.seed, person.number]), fault=person.fault)
-        photos = render_scan(body, person.betas, capture, size=SIZE)
+        photos = render_scan(body, person.betas, capture, size=size)
         if set(person.spoilt) != set(photos):
-            good = render_scan(body, person.betas, draw(np.random.default_rng([person.seed, person.number])), size=SIZE)
+            good = render_scan(body, person.betas, draw(np.random.default_rng([person.seed, person.number])), size=size)
             photos = {view: photos[view] if view in person.spoilt else good[view] for view in photos}
         files = {view: encode_jpeg(photo) for view, photo in photos.items()}
         seen = Seen(person.number, capture.appearance.tone)
@@ -506,7 +513,8 @@ def poses(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     one = [dataclasses.replace(person, spoilt=(ALL_VIEWS[person.number % 4],)) for person in posed]
     rows = []
     for name, asked in {"as asked": people, "otherwise in one photo": one, "otherwise in all photos": posed}.items():
-        seen = list(see(asked, checkpoints_of(given), {"4": (ALL_VIEWS, FACTS_TOLD["photos and profile"])}))
+        told = {"4": (ALL_VIEWS, FACTS_TOLD["photos and profile"])}
+        seen = list(see(asked, checkpoints_of(given), told, size=NARROW if given.narrow else SIZE))
         found = {one.number: one.outcomes["4"].predictions.get("body_fat_percent") for one in seen}
         errors = [abs(fat.value - known[REFERENCE][number]) for number, fat in found.items() if fat is not None]
         spread = f"95 % below {np.quantile(errors, 0.95):.1f}, all below {max(errors):.1f}"
@@ -529,6 +537,7 @@ def main() -> None:
     parser.add_argument("--ansur", type=Path)
     parser.add_argument("--nhanes", type=Path)
     parser.add_argument("--final", action="store_true", help="the fifth that no training and no choice has seen")
+    parser.add_argument("--narrow", action="store_true", help="for poses: photos of 9:16 instead of 3:4")
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -11,7 +11,12 @@ from models.networks.blocks import HEIGHT, WIDTH
 Bytes = NDArray[np.uint8]
 INSIDE = 128  # from this value on a pixel of a silhouette belongs to the person
 FILLED = 0.94  # share of the height, or of the width if that is tighter, that a person fills in a fitted silhouette
+ANOTHER_SHAPE = 0.9  # share of the networks' picture that a whole photo covers at most where its shape is another
+SMALL = 0.65  # share of the height that a person fills at least in the photos that the networks learn from
+CLOSE = 0.77  # share of the height that a person fills there in the middle
+WIDEST = 0.94  # share of the width that a person fills at most in a close-up
 _LONGEST_SIDE = 20_000
+_ENOUGH = 4 * HEIGHT  # rows of a photo from which a close-up of the smallest person is sharp
 
 
 class UnreadableImage(ValueError):
@@ -63,14 +68,58 @@ def letterbox(photo: Bytes) -> Bytes:
     return cv2.copyMakeBorder(small, y // 2, y - y // 2, x // 2, x - x // 2, cv2.BORDER_REPLICATE)
 
 
+def no_larger_than_needed(photo: Bytes) -> Bytes:
+    """The photo (H,W,3), made smaller if it has more rows than any close-up needs."""
+    scale = _ENOUGH / photo.shape[0]
+    return photo if scale >= 1 else cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def is_small(photo: Bytes, silhouette: Bytes) -> bool:
+    """Whether a photo (H,W,3) has another shape than 4:3, and its person is smaller for that than the networks are used
+    to. silhouette (256,192), not empty: the person in the whole photo, as `letterbox` shows it.
+
+    In a photo of their own shape a small person is one who crouches, as a rule, and that they are to see.
+    """
+    high, wide = photo.shape[:2]
+    covered = min(HEIGHT / high, WIDTH / wide) ** 2 * high * wide / (HEIGHT * WIDTH)
+    top, bottom, _, _ = _box(silhouette)
+    return covered < ANOTHER_SHAPE and bottom - top < SMALL * HEIGHT
+
+
+def close_up(photo: Bytes, silhouette: Bytes) -> Bytes:
+    """The part of a photo (H,W,3) around the person, in (256,192,3), as if taken from nearer.
+
+    silhouette (256,192), not empty: the person in the whole photo, as `letterbox` shows it. The borders are drawn out
+    over what the part has beyond them.
+    """
+    high, wide = photo.shape[:2]
+    scale = min(HEIGHT / high, WIDTH / wide)
+    top, bottom, left, right = _box(silhouette)
+    height = max((bottom - top) / CLOSE, (right - left) / WIDEST * HEIGHT / WIDTH) / scale
+    size = np.array([height * WIDTH / HEIGHT, height])
+    middle = np.array([(left + right - WIDTH) / 2 / scale + wide / 2, (top + bottom - HEIGHT) / 2 / scale + high / 2])
+    middle = np.clip(middle, 0, (wide, high))  # a person in the drawn-out borders is none, but no reason to fail
+    (x, y), (x_end, y_end) = np.rint(middle - size / 2).astype(int), np.rint(middle + size / 2).astype(int)
+    inside = photo[max(0, y) : y_end, max(0, x) : x_end]
+    beyond = max(0, -y), max(0, y_end - high), max(0, -x), max(0, x_end - wide)
+    part = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE)
+    shrunk = part.shape[0] > HEIGHT
+    return cv2.resize(part, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR)
+
+
+def _box(silhouette: Bytes) -> tuple[int, int, int, int]:
+    """Rows and columns of the person: the first and the one after the last of each."""
+    rows, columns = (np.flatnonzero((silhouette >= INSIDE).any(axis=axis)) for axis in (1, 0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
 def fit_silhouette(silhouette: Bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The person alone, centred and as large as fits, and where the person was.
 
     silhouette (256,192), not empty. Returns (256,192) from 0 to 1, and centre x, centre y, height and width of the
     person's box as shares of the picture.
     """
-    rows, columns = (np.flatnonzero((silhouette >= INSIDE).any(axis=axis)) for axis in (1, 0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    top, bottom, left, right = _box(silhouette)
     height, width = bottom - top, right - left
     scale = FILLED * min(HEIGHT / height, WIDTH / width)
     move = np.array(

@@ -23,11 +23,14 @@ from models.inference import quality
 from models.inference.images import (
     Bytes,
     UnreadableImage,
+    close_up,
     decode_photo,
     decode_silhouette,
     encode_silhouette,
     fit_silhouette,
+    is_small,
     letterbox,
+    no_larger_than_needed,
 )
 from models.inference.scan import Finding, Predicted, ScanInput, ScanOutcome
 from models.measure import MEASUREMENTS, measure
@@ -144,38 +147,54 @@ class Pipeline:
             for view in VIEWS:
                 try:
                     if content := work.scan.photos.get(view):
-                        photos[view] = letterbox(decode_photo(content))
+                        photos[view] = no_larger_than_needed(decode_photo(content))
                     elif content := work.scan.silhouettes.get(view):
                         work.silhouettes[view] = decode_silhouette(content)
                 except UnreadableImage as error:
                     work.findings.append(Finding("unreadable", view, str(error)))
-        if photos:
-            with work.stage("segment"):
-                self._segment(work, photos)
         with work.stage("judge"):
             for view, silhouette in work.silhouettes.items():
-                known = {(finding.view, finding.reason) for finding in work.findings}
-                judged = quality.judge_silhouette(silhouette, view)
-                work.findings += [finding for finding in judged if (finding.view, finding.reason) not in known]
+                work.findings += quality.judge_silhouette(silhouette, view)
+        if photos:
+            self._see_photos(work, photos)
 
-    def _segment(self, work: _Work, photos: dict[str, Bytes]) -> None:
-        batch = np.zeros((len(VIEWS), 3, HEIGHT, WIDTH), np.float32)
-        for view, photo in photos.items():
-            batch[VIEWS.index(view)] = photo.transpose(2, 0, 1)
-        seen = self.segmenter.module(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last))
-        masks = (seen.mask.sigmoid() * 255).round().to(torch.uint8).numpy()
-        views, people, faults = (
-            seen.view.softmax(1).numpy(),
-            seen.people.softmax(1).numpy(),
-            seen.faults.sigmoid().numpy(),
-        )
+    def _see_photos(self, work: _Work, photos: dict[str, Bytes]) -> None:
+        """What the photos show; who is small in a photo of another shape is looked at once more, from nearer."""
+        with work.stage("decode"):
+            pictures = {view: letterbox(photo) for view, photo in photos.items()}
         for view in photos:
-            i = VIEWS.index(view)
-            if dark := quality.judge_photo(photos[view], view):
-                work.findings += dark  # and nothing is said of what was seen there
-                continue
-            work.silhouettes[view] = masks[i]
-            work.findings += quality.judge_capture(view, views[i], people[i], faults[i])
+            if dark := quality.judge_photo(pictures[view], view):
+                work.findings += dark
+                del pictures[view]  # and nothing is said of what is seen there
+        seen = self._segment(work, pictures)
+        with work.stage("judge"):
+            near = {
+                view: close_up(photos[view], person)
+                for view, sight in seen.items()
+                if sight.has_one_whole_person(view)
+                and is_small(photos[view], person := quality.largest_part(sight.silhouette))
+            }
+        seen |= self._segment(work, near)
+        with work.stage("judge"):
+            for view, sight in seen.items():
+                work.silhouettes[view] = sight.silhouette
+                work.findings += sight.findings(view)
+
+    def _segment(self, work: _Work, pictures: dict[str, Bytes]) -> dict[str, _Sight]:
+        """What the segmenter sees in pictures (256,192,3) by view: always as one batch of four."""
+        if not pictures:
+            return {}
+        with work.stage("segment"):
+            batch = np.zeros((len(VIEWS), 3, HEIGHT, WIDTH), np.float32)
+            for view, picture in pictures.items():
+                batch[VIEWS.index(view)] = picture.transpose(2, 0, 1)
+            seen = self.segmenter.module(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last))
+            masks = (seen.mask.sigmoid() * 255).round().to(torch.uint8).numpy()
+            opinions = zip(
+                seen.view.softmax(1).numpy(), seen.people.softmax(1).numpy(), seen.faults.sigmoid().numpy(), strict=True
+            )
+            sights = [_Sight(mask, *opinion) for mask, opinion in zip(masks, opinions, strict=True)]
+        return {view: sights[VIEWS.index(view)] for view in pictures}
 
     def _body(self, work: _Work, seen: _Seen) -> _Body | None:
         """The body that the avatar sees, within its span or not; None without an avatar or a stature."""
@@ -223,6 +242,27 @@ class Pipeline:
             found = self.estimator.module(seen.silhouettes, seen.boxes, seen.present, _profile(work.scan))
             mean, half = float(found.mean[0]), _HALF_WIDTH * float(found.sd[0])
             predictions["body_fat_percent"] = Predicted(mean, "%", mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What the segmenter sees in a picture: the silhouette, and probabilities of view, number of people and faults."""
+
+    silhouette: Bytes
+    view: np.ndarray
+    people: np.ndarray
+    faults: np.ndarray
+
+    def has_one_whole_person(self, view: str) -> bool:
+        one = self.people[[0, 2]].max() <= quality.SURE
+        return bool(one) and not quality.judge_silhouette(self.silhouette, view)
+
+    def findings(self, view: str) -> list[Finding]:
+        """What is wrong with it as a photo of this view, each thing said once."""
+        told = quality.judge_capture(view, self.view, self.people, self.faults)
+        known = {finding.reason for finding in told}
+        judged = quality.judge_silhouette(self.silhouette, view)
+        return told + [finding for finding in judged if finding.reason not in known]
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.inference.images import (
+    CLOSE,
     FILLED,
+    SMALL,
+    WIDEST,
     UnreadableImage,
+    close_up,
     decode_photo,
     decode_silhouette,
     encode_silhouette,
     fit_silhouette,
+    is_small,
     letterbox,
+    no_larger_than_needed,
 )
 
 
@@ -39,6 +45,52 @@ def test_a_circle_stays_a_circle() -> None:
     cv2.circle(photo, (800, 450), 400, (255, 255, 255), -1)
     rows, columns = np.nonzero(letterbox(photo)[..., 0] > 127)
     assert abs(np.ptp(rows) - np.ptp(columns)) <= 1
+
+
+def test_a_photo_has_no_more_rows_than_needed() -> None:
+    photo = np.zeros((900, 500, 3), np.uint8)
+    assert no_larger_than_needed(photo) is photo
+    assert no_larger_than_needed(np.zeros((4000, 3000, 3), np.uint8)).shape == (1024, 768, 3)
+
+
+def test_from_when_on_a_person_is_small() -> None:
+    """In a photo of the networks' own shape never: there one who crouches is to be seen."""
+    small, large = (box(20, 60, round(256 * SMALL) + more, 50) for more in (-1, 1))
+    for shape in ((640, 360), (360, 640), (1080, 720)):
+        photo = np.zeros((*shape, 3), np.uint8)
+        assert is_small(photo, small)
+        assert not is_small(photo, large)
+    assert not is_small(np.zeros((640, 480, 3), np.uint8), small)
+
+
+@given(
+    st.sampled_from([(640, 360), (640, 480), (360, 640), (1024, 200), (256, 192)]),
+    st.floats(0.15, 0.6),
+    st.floats(0.2, 1.2),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_close_up_shows_the_person_as_large_as_the_networks_are_used_to(shape, share, slim, x, y) -> None:
+    """A block for a person, anywhere in a photo of any shape, also at its edge."""
+    high, wide = shape
+    height = max(12, share * high)
+    width = min(max(6, slim * height), wide)
+    top, left = round(y * (high - height)), round(x * (wide - width))
+    photo = np.full((high, wide, 3), 40, np.uint8)
+    photo[top : top + round(height), left : left + round(width)] = 220
+    seen = np.where(letterbox(photo)[..., 0] >= 128, 255, 0).astype(np.uint8)
+    # Not what stands at the border of the photo, and is drawn out with it.
+    if seen[[0, -1]].any() or seen[:, [0, -1]].any():
+        close_up(photo, seen)
+        return
+    near = close_up(photo, seen)
+    rows, columns = np.nonzero(near[..., 0] >= 128)
+    assert near.shape == (256, 192, 3)
+    filled = (np.ptp(rows) + 1) / (256 * CLOSE), (np.ptp(columns) + 1) / (192 * WIDEST)
+    assert max(filled) == pytest.approx(1, abs=0.12)  # the box is known to a pixel of the whole photo only
+    assert rows.mean() == pytest.approx(127.5, abs=12)
+    assert columns.mean() == pytest.approx(95.5, abs=12)
 
 
 @given(st.integers(0, 100), st.integers(0, 80), st.integers(30, 150), st.integers(10, 100))
