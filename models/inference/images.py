@@ -13,6 +13,7 @@ INSIDE = 128  # from this value on a pixel of a silhouette belongs to the person
 FILLED = 0.94  # share of the height, or of the width if that is tighter, that a person fills in a fitted silhouette
 ANOTHER_SHAPE = 0.9  # share of the networks' picture that a whole photo covers at most where its shape is another
 SMALL = 0.65  # share of the height that a person fills at least in the photos that the networks learn from
+CLEAR = 4  # rows
 CLOSE = 0.77  # share of the height that a person fills there in the middle
 WIDEST = 0.94  # share of the width that a person fills at most in a close-up
 _LONGEST_SIDE = 20_000
@@ -74,16 +75,25 @@ def no_larger_than_needed(photo: Bytes) -> Bytes:
     return photo if scale >= 1 else cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def is_small(photo: Bytes, silhouette: Bytes) -> bool:
-    """Whether a photo (H,W,3) has another shape than 4:3, and its person is smaller for that than the networks are used
-    to. silhouette (256,192), not empty: the person in the whole photo, as `letterbox` shows it.
-
-    In a photo of their own shape a small person is one who crouches, as a rule, and that they are to see.
-    """
+def has_another_shape(photo: Bytes) -> bool:
+    """Whether a photo (H,W,3) is narrower or wider than the 4:3 of the photos that the networks learn from."""
     high, wide = photo.shape[:2]
-    covered = min(HEIGHT / high, WIDTH / wide) ** 2 * high * wide / (HEIGHT * WIDTH)
+    return min(HEIGHT / high, WIDTH / wide) ** 2 * high * wide < ANOTHER_SHAPE * HEIGHT * WIDTH
+
+
+def middle(photo: Bytes) -> Bytes:
+    """The middle of a photo (H,W,3), as much of it as has the networks' shape, in (256,192,3)."""
+    high, wide = photo.shape[:2]
+    height, width = min(high, round(wide * HEIGHT / WIDTH)), min(wide, round(high * WIDTH / HEIGHT))
+    top, left = (high - height) // 2, (wide - width) // 2
+    return letterbox(photo[top : top + height, left : left + width])
+
+
+def is_as_usual(silhouette: Bytes) -> bool:
+    """Whether the person of a silhouette (256,192), not empty, is as large as in the photos that the networks learn
+    from, and clear of the upper and lower edge."""
     top, bottom, _, _ = _box(silhouette)
-    return covered < ANOTHER_SHAPE and bottom - top < SMALL * HEIGHT
+    return bottom - top >= SMALL * HEIGHT and top >= CLEAR and bottom <= HEIGHT - CLEAR
 
 
 def close_up(photo: Bytes, silhouette: Bytes) -> Bytes:

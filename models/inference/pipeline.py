@@ -28,8 +28,10 @@ from models.inference.images import (
     decode_silhouette,
     encode_silhouette,
     fit_silhouette,
-    is_small,
+    has_another_shape,
+    is_as_usual,
     letterbox,
+    middle,
     no_larger_than_needed,
 )
 from models.inference.scan import Finding, Predicted, ScanInput, ScanOutcome
@@ -159,42 +161,51 @@ class Pipeline:
             self._see_photos(work, photos)
 
     def _see_photos(self, work: _Work, photos: dict[str, Bytes]) -> None:
-        """What the photos show; who is small in a photo of another shape is looked at once more, from nearer."""
+        """What the photos show.
+
+        In one of another shape than the networks learnt from a person is smaller than they are used to. So its middle
+        is looked at first, and where nobody stands there whole, all of it and then the part around the person.
+        """
         with work.stage("decode"):
-            pictures = {view: letterbox(photo) for view, photo in photos.items()}
+            wholes = {view: letterbox(photo) for view, photo in photos.items()}
         for view in photos:
-            if dark := quality.judge_photo(pictures[view], view):
+            if dark := quality.judge_photo(wholes[view], view):
                 work.findings += dark
-                del pictures[view]  # and nothing is said of what is seen there
-        seen = self._segment(work, pictures)
-        with work.stage("judge"):
-            near = {
-                view: close_up(photos[view], person)
-                for view, sight in seen.items()
-                if sight.has_one_whole_person(view)
-                and is_small(photos[view], person := quality.largest_part(sight.silhouette))
-            }
-        seen |= self._segment(work, near)
+                del wholes[view]  # and nothing is said of what is seen there
+        others = {view for view in wholes if has_another_shape(photos[view])}
+        first = {view: middle(photos[view]) if view in others else whole for view, whole in wholes.items()}
+        seen = self._segment(work, first)
+        for view in sorted(others):
+            if not (seen[view].has_one_whole_person(view) and is_as_usual(seen[view].person)):
+                seen[view] = self._look_around(work, photos[view], wholes[view], view)
         with work.stage("judge"):
             for view, sight in seen.items():
                 work.silhouettes[view] = sight.silhouette
                 work.findings += sight.findings(view)
 
+    def _look_around(self, work: _Work, photo: Bytes, whole: Bytes, view: str) -> _Sight:
+        """What the whole photo shows, or, if a person who is small, what the part around the person does."""
+        found = self._segment(work, {view: whole})[view]
+        if not found.has_one_whole_person(view) or is_as_usual(found.person):
+            return found
+        return self._segment(work, {view: close_up(photo, found.person)})[view]
+
     def _segment(self, work: _Work, pictures: dict[str, Bytes]) -> dict[str, _Sight]:
-        """What the segmenter sees in pictures (256,192,3) by view: always as one batch of four."""
+        """What the segmenter sees in pictures (256,192,3) by view: a single one alone, others as one batch of four."""
         if not pictures:
             return {}
+        places = {view: 0 if len(pictures) == 1 else VIEWS.index(view) for view in pictures}
         with work.stage("segment"):
-            batch = np.zeros((len(VIEWS), 3, HEIGHT, WIDTH), np.float32)
+            batch = np.zeros((1 if len(pictures) == 1 else len(VIEWS), 3, HEIGHT, WIDTH), np.float32)
             for view, picture in pictures.items():
-                batch[VIEWS.index(view)] = picture.transpose(2, 0, 1)
+                batch[places[view]] = picture.transpose(2, 0, 1)
             seen = self.segmenter.module(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last))
             masks = (seen.mask.sigmoid() * 255).round().to(torch.uint8).numpy()
             opinions = zip(
                 seen.view.softmax(1).numpy(), seen.people.softmax(1).numpy(), seen.faults.sigmoid().numpy(), strict=True
             )
             sights = [_Sight(mask, *opinion) for mask, opinion in zip(masks, opinions, strict=True)]
-        return {view: sights[VIEWS.index(view)] for view in pictures}
+        return {view: sights[place] for view, place in places.items()}
 
     def _body(self, work: _Work, seen: _Seen) -> _Body | None:
         """The body that the avatar sees, within its span or not; None without an avatar or a stature."""
@@ -252,6 +263,11 @@ class _Sight:
     view: np.ndarray
     people: np.ndarray
     faults: np.ndarray
+
+    @property
+    def person(self) -> Bytes:
+        """The silhouette without specks."""
+        return quality.largest_part(self.silhouette)
 
     def has_one_whole_person(self, view: str) -> bool:
         one = self.people[[0, 2]].max() <= quality.SURE

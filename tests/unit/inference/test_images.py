@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.inference.images import (
+    CLEAR,
     CLOSE,
     FILLED,
     SMALL,
@@ -19,8 +20,10 @@ from models.inference.images import (
     decode_silhouette,
     encode_silhouette,
     fit_silhouette,
-    is_small,
+    has_another_shape,
+    is_as_usual,
     letterbox,
+    middle,
     no_larger_than_needed,
 )
 
@@ -53,14 +56,27 @@ def test_a_photo_has_no_more_rows_than_needed() -> None:
     assert no_larger_than_needed(np.zeros((4000, 3000, 3), np.uint8)).shape == (1024, 768, 3)
 
 
-def test_from_when_on_a_person_is_small() -> None:
-    """In a photo of the networks' own shape never: there one who crouches is to be seen."""
-    small, large = (box(20, 60, round(256 * SMALL) + more, 50) for more in (-1, 1))
-    for shape in ((640, 360), (360, 640), (1080, 720)):
-        photo = np.zeros((*shape, 3), np.uint8)
-        assert is_small(photo, small)
-        assert not is_small(photo, large)
-    assert not is_small(np.zeros((640, 480, 3), np.uint8), small)
+def test_the_middle_of_a_photo_has_the_networks_shape() -> None:
+    """Nothing is stretched, and of a photo of 3:4 nothing is left out."""
+    rng = np.random.default_rng(0)
+    for high, wide in ((640, 360), (360, 640), (1080, 720)):
+        photo = np.zeros((high, wide, 3), np.uint8)
+        cv2.circle(photo, (wide // 2, high // 2), 100, (255, 255, 255), -1)
+        rows, columns = np.nonzero(middle(photo)[..., 0] > 127)
+        assert abs(np.ptp(rows) - np.ptp(columns)) <= 1
+        assert np.ptp(rows) == pytest.approx(200 * max(256 / high, 192 / wide), abs=3)
+        assert has_another_shape(photo)
+    usual = rng.integers(0, 255, (640, 480, 3), dtype=np.uint8)
+    assert not has_another_shape(usual)
+    assert (middle(usual) == letterbox(usual)).all()
+
+
+def test_how_large_a_person_is_as_usual() -> None:
+    assert is_as_usual(box(30, 60, round(256 * SMALL) + 1, 50))
+    assert not is_as_usual(box(30, 60, round(256 * SMALL) - 1, 50))
+    assert is_as_usual(box(CLEAR, 60, 256 - 2 * CLEAR, 50))
+    assert not is_as_usual(box(CLEAR - 1, 60, 200, 50))
+    assert not is_as_usual(box(57, 60, 196, 50))
 
 
 @given(

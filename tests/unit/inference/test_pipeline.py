@@ -130,26 +130,28 @@ def test_views_may_be_missing_and_matter_when_they_are_there(pipeline: Pipeline)
     assert one.predictions["body_fat_percent"] != all_views.predictions["body_fat_percent"]
 
 
-def narrow(height: int = 270, room: int = 30) -> bytes:
+def narrow(height: int = 270, room: int = 30, middle: int = 360) -> bytes:
     """The person of `photo`, further away, in a photo of 9:16."""
     picture = np.full((720, 405, 3), room, np.uint8)
-    cv2.ellipse(picture, (190, 400), (height // 5, height // 2), 0, 0, 360, (230, 220, 210), -1)
+    cv2.ellipse(picture, (190, middle), (height // 5, height // 2), 0, 0, 360, (230, 220, 210), -1)
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
 
 
-def test_a_small_person_is_looked_at_from_nearer(pipeline: Pipeline) -> None:
-    views = {view: narrow() for view in VIEWS}
-    (outcome,) = pipeline.process([scan(photos={**views, "back": photo()})])
+def test_a_photo_of_another_shape_is_looked_at_until_its_person_is_large(pipeline: Pipeline) -> None:
+    """In the middle; further away; and standing too low for the middle."""
+    photos = {"front": narrow(450), "back": narrow(200), "left": narrow(400, middle=480), "right": photo()}
+    (outcome,) = pipeline.process([scan(photos=photos)])
     assert outcome.quality == ()
-    rows = [np.flatnonzero(decode_silhouette(outcome.silhouettes[view]).max(1) >= 128) for view in ("front", "back")]
-    assert len(rows[0]) == pytest.approx(CLOSE * 256, abs=4)
-    assert len(rows[1]) == pytest.approx(360 / 512 * 256, abs=4)
+    expected = {"front": 450 / 540, "back": CLOSE, "left": CLOSE, "right": 360 / 512}
+    for view, share in expected.items():
+        rows = np.flatnonzero(decode_silhouette(outcome.silhouettes[view]).max(1) >= 128)
+        assert len(rows) == pytest.approx(share * 256, abs=4)
     (again,) = pipeline.process([scan(photos={}, silhouettes=outcome.silhouettes)])
     assert numbers(again) == numbers(outcome)
 
 
 @pytest.mark.parametrize(("height", "reason"), [(50, "no person"), (2000, "cut off")])
-def test_who_is_not_whole_or_not_there_is_not_looked_at_from_nearer(
+def test_who_is_not_whole_or_not_there_in_a_photo_of_another_shape(
     pipeline: Pipeline, height: int, reason: str
 ) -> None:
     (outcome,) = pipeline.process([scan(photos={"front": narrow(height, room=100)})])
