@@ -5,8 +5,8 @@
     python benchmarks/runs.py --machinery     with a pipeline that does nothing: what the run itself costs
     python benchmarks/runs.py --memory        with the same: peak memory at 1,000, 4,000 and 16,000 scans
 
-The photos are those of some rendered people (JPEG of 480 × 640 and 360 × 640), over and over. Every engine must give the same
-predictions before it says how fast it was. On two free cores all of it takes some two minutes.
+The photos are those of some rendered people (JPEG of 480 × 640 and 360 × 640), over and over. Every engine must give
+the same predictions before it says how fast it was. On two free cores all of it takes some two minutes.
 """
 
 from __future__ import annotations
