@@ -71,12 +71,14 @@ def letterbox(photo: Bytes) -> Bytes:
 
 def no_larger_than_needed(photo: Bytes) -> Bytes:
     """The photo (H,W,3), made smaller if it has more rows than any close-up needs."""
-    scale = _ENOUGH / photo.shape[0]
-    return photo if scale >= 1 else cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    high, wide = photo.shape[:2]
+    if high <= _ENOUGH:
+        return photo
+    return cv2.resize(photo, (max(1, round(wide * _ENOUGH / high)), _ENOUGH), interpolation=cv2.INTER_AREA)
 
 
 def has_another_shape(photo: Bytes) -> bool:
-    """Whether a photo (H,W,3) is narrower or wider than the 4:3 of the photos that the networks learn from."""
+    """Whether a photo (H,W,3) is narrower or wider than the 3:4 of the photos that the networks learn from."""
     high, wide = photo.shape[:2]
     return min(HEIGHT / high, WIDTH / wide) ** 2 * high * wide < ANOTHER_SHAPE * HEIGHT * WIDTH
 
@@ -107,9 +109,9 @@ def close_up(photo: Bytes, silhouette: Bytes) -> Bytes:
     top, bottom, left, right = _box(silhouette)
     height = max((bottom - top) / CLOSE, (right - left) / WIDEST * HEIGHT / WIDTH) / scale
     size = np.array([height * WIDTH / HEIGHT, height])
-    middle = np.array([(left + right - WIDTH) / 2 / scale + wide / 2, (top + bottom - HEIGHT) / 2 / scale + high / 2])
-    middle = np.clip(middle, 0, (wide, high))  # a person in the drawn-out borders is none, but no reason to fail
-    (x, y), (x_end, y_end) = np.rint(middle - size / 2).astype(int), np.rint(middle + size / 2).astype(int)
+    centre = np.array([(left + right - WIDTH) / 2 / scale + wide / 2, (top + bottom - HEIGHT) / 2 / scale + high / 2])
+    centre = np.clip(centre, 0, (wide, high))  # a person in the drawn-out borders is none, but no reason to fail
+    (x, y), (x_end, y_end) = np.rint(centre - size / 2).astype(int), np.rint(centre + size / 2).astype(int)
     inside = photo[max(0, y) : y_end, max(0, x) : x_end]
     beyond = max(0, -y), max(0, y_end - high), max(0, -x), max(0, x_end - wide)
     part = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE)

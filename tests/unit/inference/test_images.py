@@ -54,6 +54,7 @@ def test_a_photo_has_no_more_rows_than_needed() -> None:
     photo = np.zeros((900, 500, 3), np.uint8)
     assert no_larger_than_needed(photo) is photo
     assert no_larger_than_needed(np.zeros((4000, 3000, 3), np.uint8)).shape == (1024, 768, 3)
+    assert no_larger_than_needed(np.zeros((5000, 2, 3), np.uint8)).shape == (1024, 1, 3)
 
 
 def test_the_middle_of_a_photo_has_the_networks_shape() -> None:
