@@ -1,7 +1,7 @@
 """The road of one scan through the networks: decode, segment, judge, avatar, tape, body fat.
 
-Every scan goes through the networks alone, its four views as one batch of fixed shape. So the numbers do not depend on
-which scans are processed together.
+Every scan goes through the networks alone, its views as one batch of four, or one view by itself. So the numbers do not
+depend on which scans are processed together.
 """
 
 from __future__ import annotations

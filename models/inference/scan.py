@@ -49,8 +49,9 @@ class ScanOutcome:
     """What was found in one scan.
 
     predictions: by measurand; empty if the scan is indeterminate, and then `indeterminate` says why. betas: the
-    avatar's shape. pose: view -> 24 axis-angle vectors, radians. silhouettes: of the views that were used, as PNG of
-    256 × 192 pixels and one channel; put in again instead of the photos, they give the same numbers.
+    avatar's shape. pose: view -> 24 axis-angle vectors, radians. silhouettes: of the views with nothing wrong by
+    themselves, as PNG of 256 × 192 pixels and one channel; put in again instead of the photos, they give the same
+    numbers.
     quality: what is wrong with the photos, whether or not it could be done without them. timings: seconds by stage.
     """
 
